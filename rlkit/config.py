@@ -1,0 +1,77 @@
+"""Settings of a paper: a frozen dataclass whose fields carry the paper's symbols and know how to be a slider.
+
+    @dataclass(frozen=True)
+    class Config:
+        alpha: float = knob(0.1, 0.01, 10, log=True, symbol="α", says="temperature: small trusts the best", above=0)
+        sigma: float = knob(0.05, 0.01, 0.5, symbol="σ", says="share of good transitions", restart=True)
+        __post_init__ = check
+
+The maths reads `cfg.alpha`; a live panel reads the field's metadata and draws the slider. This file knows neither.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import MISSING, field, fields
+from typing import Any
+
+
+def knob(default, low=None, high=None, *, symbol: str = "", says: str = "", unit: str = "", log: bool = False,
+         restart: bool = False, choices: tuple | None = None, least=None, most=None, above=None):
+    """A field of a frozen Config that can become a control.
+
+    low, high: the range of the slider (both reachable: where the method works and where it fails).
+    least, most, above: what is *valid*, wider than the slider: least ≤ x ≤ most, x > above. None: no limit.
+    restart: True for what cannot change in mid-run (a world's size, the seed); moving it restarts the run.
+    choices: the allowed values of a field that is a word. symbol, unit, says: label, unit, one sentence.
+    """
+    return field(default=default, metadata=dict(low=low, high=high, symbol=symbol, says=says, unit=unit, log=log,
+                                                restart=restart, choices=choices, least=least, most=most, above=above))
+
+
+def check(cfg) -> None:
+    """Refuse a setting that is not of its type, not finite or out of its valid range; use as `__post_init__`.
+
+    Raises TypeError or ValueError saying which field, what it is, what was expected and what to try.
+    A whole number given for a float field is taken as that float.
+    """
+    for f in fields(cfg):
+        value, m = getattr(cfg, f.name), f.metadata
+        default = None if f.default is MISSING else f.default
+        kind = type(default) if default is not None else None
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            object.__setattr__(cfg, f.name, value := float(value))
+        if kind in (bool, int, float, str) and type(value) is not kind:
+            raise TypeError(f"{f.name} is {value!r}, expected {kind.__name__}; try {f.name}={default!r}")
+        if not m:
+            continue
+        if m["choices"] is not None and value not in m["choices"]:
+            raise ValueError(f"{f.name} is {value!r}, expected one of {', '.join(map(repr, m['choices']))}")
+        if isinstance(value, float) and math.isnan(value):
+            raise ValueError(f"{f.name} is NaN, expected a number; try {f.name}={default!r}")
+        wrong = ((m["least"] is not None and value < m["least"]) or (m["most"] is not None and value > m["most"])
+                 or (m["above"] is not None and value <= m["above"]))
+        if wrong:
+            raise ValueError(f"{f.name} is {value!r}, expected {_range(m)}; try {f.name}={default!r}")
+
+
+def _range(m) -> str:
+    words = [f"> {m['above']}" if m["above"] is not None else "", f"≥ {m['least']}" if m["least"] is not None else "",
+             f"≤ {m['most']}" if m["most"] is not None else ""]
+    return " and ".join(w for w in words if w)
+
+
+def knobs(cfg) -> dict[str, dict[str, Any]]:
+    """Name -> metadata of the fields of `cfg` that were declared with `knob`, in order."""
+    return {f.name: dict(f.metadata) | {"default": f.default} for f in fields(cfg) if f.metadata}
+
+
+def changed(cfg, base) -> dict[str, Any]:
+    """The fields in which `cfg` differs from `base`: name -> value in `cfg`."""
+    return {f.name: getattr(cfg, f.name) for f in fields(cfg) if getattr(cfg, f.name) != getattr(base, f.name)}
+
+
+def needs_restart(cfg, base) -> bool:
+    """Whether going from `base` to `cfg` touches a field that cannot change in mid-run."""
+    restart = {f.name for f in fields(cfg) if f.metadata.get("restart")}
+    return bool(restart & changed(cfg, base).keys())
