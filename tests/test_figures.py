@@ -1,0 +1,79 @@
+"""A figure is read by its numbers: what is drawn is what was given, wherever it stands and whatever it is called."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rlkit import figures as f
+
+
+def test_a_band_holds_the_middle_half_of_the_runs():
+    y = np.arange(20.0).reshape(1, 20).repeat(3, axis=0)  # [T=3, R=20]
+    band, line = f.curves([0, 1, 2], {"AW": y}, "steps", "score").traces
+    assert line["y"] == pytest.approx([9.5] * 3)
+    inside = (y[0] >= band["y"].min()) & (y[0] <= band["y"].max())
+    assert inside.mean() == pytest.approx(0.5)
+
+
+def test_histogram_bars_sum_to_one_before_and_after_weighting():
+    rng = np.random.default_rng(0)
+    G, w = rng.normal(size=100), rng.random(100)
+    after, before = f.histogram(G, w).traces
+    assert after["y"].sum() == pytest.approx(1) and before["y"].sum() == pytest.approx(1)
+
+
+def test_equal_returns_can_be_drawn():
+    fig = f.board(
+        [f.histogram(np.ones(5), np.ones(5)), f.weights(np.ones(5), np.full(5, 0.2), np.zeros(5, int), ["random"])]
+    )
+    assert np.isfinite(fig.layout.xaxis.range).all() and np.isfinite(fig.layout.xaxis2.range).all()
+
+
+def test_uniform_weights_lie_on_the_line_at_one():
+    pane = f.weights(np.arange(4.0), np.full(4, 0.25), np.zeros(4, int), ["random"])
+    assert pane.traces[0]["y"] == pytest.approx(np.ones(4)) and pane.shapes[0]["y0"] == 1
+
+
+def test_the_longest_arrow_is_the_likeliest_move_and_points_where_it_leads():
+    pi = np.zeros((2, 2, 4))
+    pi[..., 2] = 1  # always right
+    arrows = f.grid(np.ones((2, 2)), pi, {(1, 1): "★"}).traces[1]
+    size, angle = arrows["marker"]["size"].reshape(3, 4), arrows["marker"]["angle"].reshape(3, 4)
+    assert (size.argmax(1) == 2).all() and (angle[:, 2] == 90).all()
+    right = arrows["x"].reshape(3, 4)[:, 2] - np.array([0, 1, 0])
+    assert (right > 0).all()
+
+
+def test_a_board_keeps_every_pane_in_its_own_axes_and_names_each_method_once():
+    pane = f.curves([0, 1], {"AW": [0, 1], "uniform": [1, 0]}, "steps", "score", steps=True)
+    fig = f.board([pane, pane, pane], says="two lines cross")
+    assert [t.xaxis for t in fig.data] == ["x", "x", "x2", "x2", "x3", "x3"]
+    assert [t.name for t in fig.data if t.showlegend] == ["AW", "uniform"]
+    assert fig.layout.meta["steps"] == ["x", "x2", "x3"] and fig.layout.meta["says"] == "two lines cross"
+    left, right = fig.layout.xaxis.domain, fig.layout.xaxis2.domain
+    assert left[1] < right[0] and fig.layout.yaxis3.domain[1] < fig.layout.yaxis.domain[0]
+
+
+def test_no_two_methods_look_alike_without_colour():
+    assert len({(v.dash, v.symbol) for v in f.LOOK.values()}) == len(f.LOOK)
+
+
+def test_every_colour_is_told_apart_on_a_light_and_on_a_dark_page():
+    """WCAG 2.1 asks 3:1 of what colour alone tells; ours reach 2:1 and carry dash and marker too."""
+
+    def luminance(c):
+        v = np.array([int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        return np.where(v <= 0.03928, v / 12.92, ((v + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+    for name, seen in f.LOOK.items():
+        if seen.color == f.EXACT:  # ink follows the theme
+            continue
+        L = luminance(seen.color)
+        assert 1.05 / (L + 0.05) > 2 and (L + 0.05) / (luminance("#111111") + 0.05) > 2, name
+
+
+def test_no_notebook_chooses_a_colour_of_its_own():
+    for text in Path(__file__).parents[1].glob("notebooks/text/*.py"):
+        assert not re.search(r"#[0-9a-fA-F]{6}\b", text.read_text()), text.name
