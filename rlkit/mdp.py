@@ -1,0 +1,442 @@
+"""Finite Markov decision processes, exactly: what a policy is worth, which one is best, where it goes.
+
+An MDP is four arrays. Every function takes the MDP and a policy table `pi[s, a]` and gives an array; leading axes are
+a batch of MDPs or policies and broadcast, so that one call answers for a whole grid of settings.
+
+    v = evaluate(mdp, pi, gamma=0.99)           # [..., S]     value of each state
+    v, q, pi = solve(mdp, gamma=0.99)           # the best policy
+    d = occupancy(mdp, pi, horizon=100)         # [..., S, A]  expected visits
+    episodes = simulate(mdp, pi, 200, rng, horizon=100)
+
+Axes: S states, A actions, T steps. Read `backup` first, the rest is that one line repeated or inverted.
+Source: Puterman (1994), Markov Decision Processes, chapters 4 (finite horizon), 6 (discounted), 7 (undiscounted).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+ROUNDING = 1e-6         # rows of probabilities may be off by this much (float32 tables) and are then rescaled
+TIE = 1e-10             # actions within this share of the largest |q| are equally good
+
+
+class MDP(NamedTuple):
+    """A finite MDP, or a batch of them: leading axes of the fields broadcast against each other.
+
+    Entering a terminal state ends the episode: its value is 0, and its rows of P and R are never read.
+    Where the pay of (s, a) depends on the state it leads to, `reward` holds it and R its mean; see `paying`.
+    """
+    P: np.ndarray                       # [..., S, A, S] probability of the next state; rows sum to 1
+    R: np.ndarray                       # [..., S, A] expected reward of the step
+    start: np.ndarray                   # [..., S] probability of the first state
+    terminal: np.ndarray                # [..., S] bool
+    reward: np.ndarray | None = None    # [..., S, A, S] reward on arrival, where R is only its mean
+
+    @classmethod
+    def paying(cls, P, reward, start, terminal) -> MDP:
+        """The MDP that pays reward[s, a, s'] on arrival in s':  R[s, a] = Σ_s' P[s, a, s'] reward[s, a, s']."""
+        reward = np.asarray(reward, float)
+        return cls(P, (P * reward).sum(-1), start, terminal, np.broadcast_to(reward, np.shape(P)[-3:]))
+
+    @property
+    def S(self) -> int:
+        return np.shape(self.P)[-1]
+
+    @property
+    def A(self) -> int:
+        return np.shape(self.P)[-2]
+
+
+class Episodes(NamedTuple):
+    """N simulated episodes, M transitions in all, one episode after the other."""
+    obs: np.ndarray                     # [M] int64 state in which the action was taken
+    action: np.ndarray                  # [M] int64
+    reward: np.ndarray                  # [M] float64
+    terminated: np.ndarray              # [M] bool: the step entered a terminal state
+    truncated: np.ndarray               # [M] bool: the step was the last one allowed, and the world went on
+    starts: np.ndarray                  # [N+1] int64: episode i is starts[i]:starts[i+1]
+    final_obs: np.ndarray               # [N] int64 state after the last step
+
+
+def backup(mdp: MDP, v: np.ndarray, gamma: float = 1.0) -> np.ndarray:
+    """Value of each action when v is the value of what comes next:  q[s, a] = R[s, a] + γ Σ_s' P[s, a, s'] v[s'].
+
+    v: [..., S]; v counts as 0 in terminal states.  Gives [..., S, A], 0 in terminal states.
+    """
+    return _backup(_read(mdp), np.asarray(v, float) * ~np.asarray(mdp.terminal), gamma)
+
+
+def evaluate(mdp: MDP, pi: np.ndarray, gamma: float = 1.0, horizon: int | None = None, *,
+             timed: bool = False) -> np.ndarray:
+    """Value of each state under a policy:  v[s] = E[Σ_t γ^t r_t | s_0 = s].
+
+    pi: [..., S, A], rows sum to 1 (rows of terminal states are not read).  gamma: γ in [0, 1].
+    horizon: number of steps after which the sum stops; None: never, then (I - γ P_π) v = R_π is solved.
+    timed: pi is [T, ..., S, A], one table per step, T = horizon.
+    Gives [..., S] in reward units; the expected return of an episode is (start * v).sum(-1).
+    Raises ValueError for improper tables, and where γ = 1, horizon is None and pi may never end from some state.
+    """
+    mdp = _read(mdp)
+    pi = _read_policy(pi, mdp, gamma, horizon, timed)
+    if horizon is None:
+        P, r = _follow(mdp, pi)
+        if gamma == 1:
+            _must_end(P, mdp.terminal, np.ones_like(mdp.terminal), "this policy")
+        return np.linalg.solve(np.eye(mdp.S) - gamma * P, r[..., None])[..., 0]
+    v = np.zeros(mdp.S)
+    for t in reversed(range(horizon)):
+        if timed or t == horizon - 1:
+            P, r = _follow(mdp, pi[t] if timed else pi)
+        v = r + gamma * (P @ v[..., None])[..., 0]
+    return v
+
+
+def solve(mdp: MDP, gamma: float = 1.0, horizon: int | None = None, *,
+          timed: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The best values and a best policy: (v [..., S], q [..., S, A], pi [..., S, A]).
+
+        v[s] = max_a q[s, a],    q = backup(v)
+
+    With a horizon by backward induction, else by policy iteration with exact evaluation.
+    pi is deterministic; of equally good actions (up to 1e-10 of the largest |q|) the first is taken.
+    horizon: v, q and pi are those of the first step, with all T = horizon steps still to go; the best policy of
+    later steps may differ: timed=True gives [T, ..., S], [T, ..., S, A], [T, ..., S, A], one of each per step.
+    gamma = 1 without a horizon: the best among the policies that end; of equally good actions the first that
+    leads towards an end, so that pi ends too.  Raises ValueError where no policy ends, or where one gains for ever.
+    """
+    mdp = _read(mdp)
+    _read_clock(gamma, horizon, timed)
+    if horizon is None:
+        return _policy_iteration(mdp, gamma)
+    v, steps = np.zeros(mdp.S), []
+    for t in reversed(range(horizon)):
+        q = _backup(mdp, v, gamma)
+        v = q.max(-1)
+        if timed or t == 0:
+            steps.append((v, q, _one_hot(_best(q).argmax(-1), mdp.A)))
+    return tuple(np.stack(x[::-1]) for x in zip(*steps)) if timed else steps[0]
+
+
+def occupancy(mdp: MDP, pi: np.ndarray, gamma: float = 1.0, horizon: int | None = None, *,
+              timed: bool = False) -> np.ndarray:
+    """Expected (discounted) number of times each action is taken in each state, in one episode from `start`.
+
+        d[s, a] = Σ_t γ^t Pr(s_t = s, a_t = a),      J = Σ d R
+
+    Not normalised: at γ = 1 it sums to the expected length of an episode. Nothing is done in terminal states: 0 there.
+    Arguments as in `evaluate`.  Gives [..., S, A].
+    Raises ValueError as `evaluate` does, but asks only of states that pi can reach that the episode ends.
+    """
+    mdp = _read(mdp)
+    pi = _read_policy(pi, mdp, gamma, horizon, timed)
+    if horizon is None:
+        P, _ = _follow(mdp, pi)
+        reached = _closure(mdp.start > 0, P)
+        if gamma == 1:
+            _must_end(P, mdp.terminal, reached, "this policy")
+        P = P * reached[..., None]                                        # elsewhere I - P could be singular
+        d = np.linalg.solve(np.eye(mdp.S) - gamma * P.swapaxes(-1, -2), mdp.start[..., None])[..., 0]
+        return np.maximum(d * ~mdp.terminal, 0.0)[..., None] * pi         # the solver may leave -1e-17
+    now, d = mdp.start, 0.0                                               # now [..., S]: γ^t Pr(s_t = s)
+    for t in range(horizon):
+        if timed or t == 0:
+            pi_t = pi[t] if timed else pi
+            P, _ = _follow(mdp, pi_t)
+        d = d + (now * ~mdp.terminal)[..., None] * (pi_t if timed else 1.0)
+        now = gamma * (now[..., None, :] @ P)[..., 0, :]
+    return d if timed else d * pi
+
+
+def simulate(mdp: MDP, pi: np.ndarray, n: int, rng: np.random.Generator, horizon: int, *,
+             timed: bool = False) -> Episodes:
+    """Play n episodes of at most `horizon` steps, all in lock-step.
+
+    mdp, pi: one MDP and one policy, no batch.  Rewards are those of `mdp.reward` where it is given, else R.
+    Gives flat arrays in the order of the episodes: `trajectories.Dataset.from_arrays(**episodes._asdict())`.
+    """
+    mdp = _read(mdp)
+    pi = _read_policy(pi, mdp, 1.0, horizon, timed)
+    if mdp.P.ndim + mdp.start.ndim + mdp.terminal.ndim + pi.ndim - timed != 7 or mdp.R.ndim != 2:
+        raise ValueError(f"simulate takes one MDP and one policy, no batch; got P {mdp.P.shape}, pi {pi.shape}")
+    if not isinstance(n, int | np.integer) or n < 1:
+        raise ValueError(f"n is {n!r}, expected a number of episodes ≥ 1")
+    move = _Rows(mdp.P)
+    act = [_Rows(p) for p in pi] if timed else [_Rows(pi)]
+    state = _Rows(mdp.start[None]).draw(np.zeros(n, int), rng)
+    final, live, steps = state.copy(), np.arange(n), []
+    for t in range(horizon):
+        s = final[live]
+        a = act[t if timed else 0].draw(s, rng)
+        s2 = move.draw(s * mdp.A + a, rng)
+        r = mdp.R[s, a] if mdp.reward is None else mdp.reward[s, a, s2]
+        ends = mdp.terminal[s2]
+        steps.append((live, s, a, r, ends, ~ends & (t == horizon - 1)))
+        final[live] = s2
+        live = live[~ends]
+        if not live.size:
+            break
+    episode, *columns = map(np.concatenate, zip(*steps))
+    order = np.argsort(episode, kind="stable")                            # stable: time stays in order
+    starts = np.r_[0, np.cumsum(np.bincount(episode, minlength=n))]
+    return Episodes(*(c[order] for c in columns), starts, final)
+
+
+def from_gymnasium(env) -> MDP:
+    """The MDP of an environment that carries its table, as Gymnasium's toy-text worlds do.
+
+    Reads `env.unwrapped.P[s][a] = [(probability, next state, reward, terminated), ...]` and
+    `env.unwrapped.initial_state_distrib`; wrappers, a time limit among them, are not seen: pass it as `horizon`.
+    Outcomes of one (s, a) that share the next state but not the reward get their mean reward: values are exact, the
+    spread of sampled returns is smaller.  Rows of terminal states come out as staying there for nothing.
+    Raises ValueError where there is no table, or a state ends the episode on some visits but not on others.
+    """
+    world = getattr(env, "unwrapped", env)
+    name = getattr(getattr(env, "spec", None), "id", None) or type(world).__name__
+    table, start = getattr(world, "P", None), getattr(world, "initial_state_distrib", None)
+    if table is None or start is None:
+        missing = "P" if table is None else "initial_state_distrib"
+        raise ValueError(f"{name} has no table of probabilities: expected env.unwrapped.{missing}, as FrozenLake, "
+                         "CliffWalking and Taxi have; of any other world, collect episodes with trajectories.collect")
+    if getattr(world, "fickle_passenger", False):
+        raise ValueError(f"{name}: a fickle passenger changes destination outside the table; make it with "
+                         "fickle_passenger=False")
+    S, A = len(table), len(table[0])
+    start = np.asarray(start, float)
+    rows = [(s, a, *outcome) for s in range(S) for a in range(A) for outcome in table[s][a] if outcome[0] > 0]
+    s, a, p, s2, r, ends = map(np.array, zip(*rows))
+    ends = ends.astype(bool)
+    P, paid = np.zeros((S, A, S)), np.zeros((S, A, S))
+    np.add.at(P, (s, a, s2), p)
+    np.add.at(paid, (s, a, s2), p * r)
+    terminal = np.zeros(S, bool)
+    terminal[s2[ends]] = True
+    step = np.zeros((S, S), bool)
+    step[s[~ends], s2[~ends]] = True
+    reached = _closure(start > 0, step)
+    mixed = terminal[s2] & ~ends & reached[s] & ~terminal[s]
+    if mixed.any():
+        i = mixed.argmax()
+        raise ValueError(f"{name}: state {s2[i]} ends the episode when entered from elsewhere, not from state {s[i]} "
+                         f"by action {a[i]}; expected terminal always or never: give the end a state of its own")
+    reward = np.divide(paid, P, out=np.zeros_like(P), where=P > 0)
+    P[terminal], reward[terminal] = np.eye(S)[terminal][:, None], 0.0
+    mdp = MDP.paying(P, reward, start, terminal)
+    low, high = (f(np.where(P > 0, reward, -x), axis=-1) for f, x in ((np.min, -np.inf), (np.max, np.inf)))
+    return MDP(P, high, start, terminal) if np.allclose(low, high, rtol=1e-12, atol=0) else mdp
+
+
+def to_gymnasium(mdp: MDP):
+    """A Gymnasium environment with this MDP's dynamics: states and actions are Discrete, the table is `env.P`.
+
+    It has no time limit: `gymnasium.wrappers.TimeLimit(env, horizon)` gives one.  mdp: one MDP, no batch.
+    """
+    import gymnasium
+
+    mdp = _read(mdp)
+    if mdp.P.ndim != 3 or mdp.R.ndim != 2:
+        raise ValueError(f"to_gymnasium takes one MDP, got P {mdp.P.shape} and R {mdp.R.shape}; index the batch")
+    reward = np.broadcast_to(mdp.R[..., None], mdp.P.shape) if mdp.reward is None else mdp.reward
+
+    def outcomes(s, a):
+        if mdp.terminal[s]:
+            return [(1.0, s, 0.0, True)]
+        return [(float(mdp.P[s, a, k]), int(k), float(reward[s, a, k]), bool(mdp.terminal[k]))
+                for k in np.flatnonzero(mdp.P[s, a])]
+
+    class Tabular(gymnasium.Env):
+        metadata = {"render_modes": []}
+        observation_space = gymnasium.spaces.Discrete(mdp.S)
+        action_space = gymnasium.spaces.Discrete(mdp.A)
+        P = {s: {a: outcomes(s, a) for a in range(mdp.A)} for s in range(mdp.S)}
+        initial_state_distrib = mdp.start
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            self.s = int(_Rows(mdp.start[None]).draw(np.zeros(1, int), self.np_random)[0])
+            return self.s, {}
+
+        def step(self, action):
+            if not self.action_space.contains(action):
+                raise ValueError(f"action is {action!r}, expected a whole number from 0 to {mdp.A - 1}")
+            row = self.P[self.s][int(action)]
+            i = min(np.searchsorted(np.cumsum([p for p, *_ in row]), self.np_random.random(), "right"), len(row) - 1)
+            _, self.s, r, terminated = row[i]
+            return self.s, r, terminated, False, {}
+
+    return Tabular()
+
+
+class _Rows:
+    """Draws from the rows of a table of probabilities by one binary search: O(log of its size) a draw."""
+
+    def __init__(self, p):
+        p = p.reshape(-1, p.shape[-1])
+        row, self.value = np.nonzero(p)                                   # only what can happen is stored
+        self.end = np.searchsorted(row, np.arange(len(p)), "right") - 1   # last entry of each row
+        total = np.cumsum(p, 1)
+        self.cum = row + (total / np.where(total[:, -1:] > 0, total[:, -1:], 1))[row, self.value]     # row i: (i, i+1]
+
+    def draw(self, row, rng):
+        i = np.searchsorted(self.cum, row + rng.random(len(row)), "right")
+        return self.value[np.minimum(i, self.end[row])]                   # row + 0.999… may round up to the next row
+
+
+def _backup(mdp, v, gamma):
+    return mdp.R + gamma * (mdp.P @ v[..., None, :, None])[..., 0]
+
+
+def _follow(mdp, pi):
+    """The Markov chain of a policy: P_π [..., S, S] and R_π [..., S]; rows of terminal states are 0."""
+    return (pi[..., None, :] @ mdp.P)[..., 0, :], (pi * mdp.R).sum(-1)
+
+
+def _best(q):
+    """[..., S, A] bool: the actions that are as good as the best."""
+    return q >= q.max(-1, keepdims=True) - TIE * np.abs(q).max((-1, -2), keepdims=True)
+
+
+def _one_hot(action, A):
+    return np.eye(A)[action]
+
+
+def _policy_iteration(mdp, gamma):
+    # Only strict gains move the policy. So at γ = 1 a policy that ends is followed by one that ends, unless the new one
+    # has a cycle with positive mean reward; and where nothing gains, v is best among all policies that end.
+    pi = np.full(np.broadcast_shapes(mdp.P.shape[:-1], mdp.R.shape), 1 / mdp.A)
+    who = "the uniform policy, so every policy,"
+    for _ in range(1000):
+        P, r = _follow(mdp, pi)
+        if gamma == 1:
+            _must_end(P, mdp.terminal, np.ones_like(mdp.terminal), who)
+        v = np.linalg.solve(np.eye(mdp.S) - gamma * P, r[..., None])[..., 0]
+        q = _backup(mdp, v, gamma)
+        gain = q.max(-1) - v > TIE / mdp.A * np.abs(q).max((-1, -2))[..., None]
+        if not gain.any():
+            break
+        pi = np.where(gain[..., None], _one_hot(q.argmax(-1), mdp.A), pi)
+        who = "a policy that gains on every round"
+    else:
+        raise ValueError(f"no best policy after 1000 rounds at gamma={gamma}: too near 1 for exact arithmetic; "
+                         "give a horizon instead")
+    best = _best(q)
+    if gamma < 1:
+        return v, q, _one_hot(best.argmax(-1), mdp.A)
+    action, ends = np.zeros(v.shape, int), np.broadcast_to(mdp.terminal, v.shape)
+    while not ends.all():                                                 # backwards from the ends, one step a round
+        nearer = best & ((mdp.P > 0) @ ends[..., None, :, None].astype(float) > 0)[..., 0]
+        new = nearer.any(-1) & ~ends
+        action, ends = np.where(new, nearer.argmax(-1), action), ends | new
+    return v, q, _one_hot(action, mdp.A)
+
+
+def _closure(seen, P):
+    """[..., S] bool: the states that can be reached from `seen` along P [..., S, S]."""
+    step = (np.asarray(P) > 0).astype(float)
+    while True:
+        more = seen | ((seen[..., None, :].astype(float) @ step)[..., 0, :] > 0)
+        if more.shape == seen.shape and (more == seen).all():
+            return more
+        seen = more
+
+
+def _must_end(P, terminal, asked, who):
+    ends = _closure(terminal, P.swapaxes(-1, -2))
+    stuck = asked & ~ends
+    if stuck.any():
+        *batch, s = np.argwhere(stuck)[0]
+        where = f"state {s}" + (f" of MDP {tuple(map(int, batch))}" if batch else "")
+        raise ValueError(f"from {where} {who} never ends, so its undiscounted value is not defined; "
+                         "give a horizon, or gamma < 1")
+
+
+def _read_clock(gamma, horizon, timed):
+    if not 0 <= gamma <= 1:
+        raise ValueError(f"gamma is {gamma!r}, expected a discount from 0 to 1")
+    if horizon is None:
+        if timed:
+            raise ValueError("timed=True needs a horizon: one table per step")
+    elif isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or horizon < 1:
+        raise ValueError(f"horizon is {horizon!r}, expected a whole number of steps ≥ 1, or None for no limit")
+
+
+def _read_policy(pi, mdp, gamma, horizon, timed):
+    """pi as float64 with rows of terminal states set to 0, or an error that says what is wrong with it."""
+    _read_clock(gamma, horizon, timed)
+    pi = np.asarray(pi, float)
+    want = ("T, " if timed else "") + "..., S, A"
+    if pi.ndim < 2 + timed or pi.shape[-2:] != (mdp.S, mdp.A):
+        raise ValueError(f"pi has shape {pi.shape}, expected [{want}] with S={mdp.S}, A={mdp.A}; "
+                         "for one action per state use np.eye(A)[action]")
+    if timed and len(pi) != horizon:
+        raise ValueError(f"pi has {len(pi)} steps, expected horizon={horizon}, one table per step")
+    _batch(mdp, pi=pi.shape[timed:-2])
+    pi = np.where(mdp.terminal[..., None], 0.0, pi)
+    return _rescaled(pi, "pi", mdp.terminal[..., None])
+
+
+def _read(mdp: MDP) -> MDP:
+    """The MDP as float64 with rows of terminal states set to 0, or an error that says what is wrong with it."""
+    P, R, start = (np.asarray(x, float) for x in mdp[:3])
+    terminal, reward = np.asarray(mdp.terminal), mdp.reward
+    if P.ndim < 3 or P.shape[-1] != P.shape[-3]:
+        raise ValueError(f"P has shape {P.shape}, expected [..., S, A, S]: state, action, next state")
+    S, A = P.shape[-3:-1]
+    if terminal.dtype != bool:
+        raise TypeError(f"terminal is {terminal.dtype}, expected bool [..., S]; of state numbers make "
+                        "np.isin(np.arange(S), numbers)")
+    for name, x, want in (("R", R, (S, A)), ("start", start, (S,)), ("terminal", terminal, (S,))):
+        if x.shape[x.ndim - len(want):] != want:
+            more = "; for a reward that depends on the next state use MDP.paying" if name == "R" else ""
+            raise ValueError(f"{name} has shape {x.shape}, expected [..., {', '.join(map(str, want))}] "
+                             f"to go with P {P.shape}{more}")
+    if reward is not None:
+        reward = np.asarray(reward, float)
+        if reward.shape[-3:] != (S, A, S):
+            raise ValueError(f"reward has shape {reward.shape}, expected [..., {S}, {A}, {S}] to go with P {P.shape}")
+    mdp = MDP(P, R, start, terminal, reward)
+    _batch(mdp)
+    if terminal.any():
+        P, R = np.where(terminal[..., None, None], 0.0, P), np.where(terminal[..., None], 0.0, R)
+    _finite(R, "R")
+    P = _rescaled(P, "P", terminal[..., None, None])
+    start = _rescaled(start, "start", np.False_)
+    if (terminal & (start > 0)).any():
+        raise ValueError(f"start gives state {np.argwhere(terminal & (start > 0))[0][-1]} a chance, which is terminal: "
+                         "such an episode is over before its first action")
+    if reward is not None:
+        mean = (P * np.where(P > 0, reward, 0.0)).sum(-1)
+        _finite(mean, "reward")
+        if not np.allclose(mean, R, rtol=1e-6, atol=1e-9):
+            raise ValueError("R is not the mean of reward; make the MDP with MDP.paying(P, reward, start, terminal)")
+    return MDP(P, R, start, terminal, reward)
+
+
+def _batch(mdp, **more):
+    shapes = dict(P=mdp.P.shape[:-3], R=mdp.R.shape[:-2], start=mdp.start.shape[:-1], terminal=mdp.terminal.shape[:-1])
+    try:
+        np.broadcast_shapes(*shapes.values(), *more.values())
+    except ValueError:
+        raise ValueError(f"batch axes do not broadcast: {shapes | more}") from None
+
+
+def _finite(x, name):
+    if not np.isfinite(x).all():
+        at = tuple(map(int, np.argwhere(~np.isfinite(x))[0]))
+        raise ValueError(f"{name}{list(at)} is {x[at]}, expected a finite number")
+
+
+def _rescaled(p, name, skip):
+    """p with rows that sum to 1 exactly, where they did up to rounding; `skip` marks the rows of terminal states."""
+    _finite(p, name)
+    if (p < 0).any():
+        at = tuple(map(int, np.argwhere(p < 0)[0]))
+        raise ValueError(f"{name}{list(at)} is {p[at]}, expected a probability ≥ 0")
+    total = p.sum(-1, keepdims=True)
+    off = np.abs(np.where(skip, 1.0, total) - 1)
+    if off.max() > ROUNDING:
+        at = tuple(map(int, np.argwhere(off > ROUNDING)[0]))[:-1]
+        row = f"row {list(at)} of {name}" if at else name
+        raise ValueError(f"{row} sums to {total[at + (0,)]:.6g}, expected 1: probabilities; divide by the sum")
+    return p / np.where(skip, 1.0, total) if off.max() > 1e-12 else p
