@@ -1,0 +1,413 @@
+"""The dataset: whole episodes, laid end to end in flat arrays.
+
+    obs action reward terminated truncated     [M, ...]   one row per transition
+    starts                                     [N+1]      episode i is rows starts[i] to starts[i+1]
+    final_obs                                  [N, ...]   what was seen after the last transition of each episode
+    source, names                              [N]        where episode i comes from: names[source[i]]
+
+An episode ends because it is over (`terminated`: nothing follows, the value is 0) or because the clock stopped it
+(`truncated`: more would have followed, so bootstrap). Either flag stands on the last transition of each episode and
+nowhere else. A Dataset checks all this when it is made, and refuses what does not fit: nothing is dropped in silence.
+
+Read in this order: `Dataset`, its makers (`from_arrays`, `from_episodes`, `load`, `from_minari`), then `mix`. Episodes
+come from an environment by `rollouts.collect`; weighted draws are in `sampling`, what one number can say of a dataset
+is in `measures`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+ARRAYS = ("obs", "action", "reward", "terminated", "truncated", "starts", "final_obs", "source")
+KINDS = dict(obs="biuf", next_obs="biuf", final_obs="biuf", action="biuf", reward="biuf",
+             terminated="b", truncated="b", starts="iu", source="iu")
+WORDS = dict(biuf="real numbers", b="bool", iu="whole numbers")
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """N episodes of M transitions in all.  Raises TypeError for a wrong dtype, ValueError for the rest.
+
+    obs: [M, ...] numbers.  action: [M] or [M, A] numbers.  reward: [M] float, reward units.
+    terminated, truncated: [M] bool.  starts: [N+1] int64, from 0 to M, increasing.  final_obs: [N, ...] as obs.
+    source: [N] int64, index into names; zeros by default.
+    observation_space, action_space: the Gymnasium spaces, when known; then actions are checked against theirs.
+    """
+
+    obs: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    starts: np.ndarray
+    final_obs: np.ndarray
+    source: np.ndarray | None = None
+    names: tuple[str, ...] = ("data",)
+    observation_space: object = None
+    action_space: object = None
+
+    def __post_init__(self):
+        put = lambda name, value: object.__setattr__(self, name, value)                # noqa: E731
+        if self.source is None:
+            put("source", np.zeros(max(np.size(self.starts) - 1, 0), np.int64))
+        for name in ARRAYS:
+            put(name, _array(getattr(self, name), name))
+        put("names", tuple(self.names))
+        _check(self)
+
+    # ---- what follows from the arrays
+
+    @property
+    def n(self) -> int:
+        """N, number of episodes."""
+        return len(self.starts) - 1
+
+    @property
+    def m(self) -> int:
+        """M, number of transitions."""
+        return len(self.reward)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """[N] T_i, transitions of each episode."""
+        return np.diff(self.starts)
+
+    @property
+    def returns(self) -> np.ndarray:
+        """[N] G_i = Σ_t r_{i,t}: undiscounted, of the rewards as given, summed in float64."""
+        return np.add.reduceat(self.reward, self.starts[:-1], dtype=np.float64)
+
+    @property
+    def episode(self) -> np.ndarray:
+        """[M] index of the episode of each transition."""
+        return np.repeat(np.arange(self.n), self.lengths)
+
+    @property
+    def first_obs(self) -> np.ndarray:
+        """[N, ...] first observation of each episode."""
+        return self.obs[self.starts[:-1]]
+
+    @property
+    def next_obs(self) -> np.ndarray:
+        """[M, ...] observation after each transition; a new array at each call."""
+        following = np.concatenate([self.obs[1:], self.final_obs[-1:]])
+        following[self.starts[1:] - 1] = self.final_obs
+        return following
+
+    # ---- parts of it
+
+    def select(self, idx) -> Dataset:
+        """The episodes `idx`, in that order: whole numbers (repeats allowed), a mask [N], or a slice."""
+        idx = np.asarray(idx) if not isinstance(idx, slice) else idx
+        if not isinstance(idx, slice) and idx.size == 0 or np.size(idx := np.arange(self.n)[idx]) == 0:
+            raise ValueError(f"no episode selected of {self.n}, expected at least one: a dataset is never empty")
+        lengths, idx = self.lengths[idx], np.atleast_1d(idx)
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        rows = np.arange(starts[-1]) + np.repeat(self.starts[idx] - starts[:-1], lengths)
+        return replace(self, **{k: getattr(self, k)[rows] for k in ARRAYS[:5]}, starts=starts,
+                       final_obs=self.final_obs[idx], source=self.source[idx])
+
+    def cut(self, length: int) -> Dataset:
+        """Each episode in segments of `length` transitions (the last may be shorter), truncated where we cut.
+
+        For what trajectory weights lose when trajectories are short: the segments know nothing of each other.
+        """
+        if length < 1 or length != int(length):
+            raise ValueError(f"length is {length}, expected a whole number of transitions ≥ 1")
+        steps = np.arange(self.m) - self.starts[self.episode]                          # [M] step within its episode
+        first = np.flatnonzero(steps % int(length) == 0)                               # [N'] where a segment begins
+        last = np.append(first[1:], self.m) - 1
+        truncated = self.truncated.copy()
+        truncated[last] |= ~self.terminated[last]
+        return replace(self, truncated=truncated, starts=np.append(first, self.m), final_obs=self.next_obs[last],
+                       source=self.source[self.episode[first]])
+
+    # ---- makers
+
+    @classmethod
+    def from_arrays(cls, obs, action, reward, terminated, truncated=None, *, next_obs=None, starts=None,
+                    final_obs=None, **rest) -> Dataset:
+        """From flat arrays, as in D4RL files: the flags say where episodes end (or `starts` does).
+
+        truncated: none of them if left out.  next_obs [M, ...] or final_obs [N, ...]: one of the two, for the
+        observation after the last transition of each episode.  rest: source, names, observation_space, action_space.
+        """
+        terminated = _array(terminated, "terminated")
+        truncated = np.zeros_like(terminated) if truncated is None else _array(truncated, "truncated")
+        if starts is None:
+            if terminated.shape != truncated.shape or terminated.ndim != 1:
+                raise ValueError(f"terminated has shape {terminated.shape} and truncated {truncated.shape}, "
+                                 "expected one flag per transition in both, [M]")
+            ends = np.flatnonzero(terminated | truncated) + 1
+            if len(terminated) and (len(ends) == 0 or ends[-1] != len(terminated)):
+                raise ValueError("the last transition closes no episode: it is neither terminated nor truncated; "
+                                 "if the recording stopped there, set truncated[-1] = True")
+            starts = np.append(0, ends)
+        if (next_obs is None) == (final_obs is None):
+            raise ValueError("expected next_obs [M, ...] or final_obs [N, ...], one of the two; where neither was "
+                             "recorded and episodes end by termination, final_obs=obs[ends] stands in: it is not used")
+        if final_obs is None:
+            next_obs, starts = _array(next_obs, "next_obs"), _array(starts, "starts")
+            if len(next_obs) != len(terminated):
+                raise ValueError(f"next_obs has {len(next_obs)} rows, expected {len(terminated)}, one per transition")
+            final_obs = next_obs[starts[1:] - 1]
+        return cls(obs, action, reward, terminated, truncated, starts, final_obs, **rest)
+
+    @classmethod
+    def from_episodes(cls, episodes: Sequence[dict], *, drop_empty: bool = False, **rest) -> Dataset:
+        """From a list of dicts with obs [T+1, ...] (the last is the final one), action [T], reward [T], terminated
+        and truncated (one bool about the end, or [T]); optionally `source`, a whole number.
+
+        drop_empty: leave out episodes without a transition, with a warning that counts them; else they are refused.
+        """
+        parts, empty = [], []
+        for i, e in enumerate(episodes):
+            absent = [k for k in ("obs", "action", "reward", "terminated", "truncated") if k not in e]
+            if absent:
+                raise ValueError(f"episode {i} has no {', '.join(absent)}; expected a dict with obs [T+1, ...], "
+                                 "action [T], reward [T], terminated, truncated")
+            e = {k: _array(v, k, f"episode {i}: ") for k, v in e.items() if k in ARRAYS}
+            T = len(e["reward"]) if e["reward"].ndim else -1
+            for flag in ("terminated", "truncated"):
+                if e[flag].ndim == 0:
+                    e[flag] = np.arange(1, T + 1) == np.where(e[flag], T, -1)
+            for k, rows in dict(obs=T + 1, action=T, terminated=T, truncated=T).items():
+                if e[k].ndim == 0 or len(e[k]) != rows:
+                    raise ValueError(f"episode {i}: {k} has shape {e[k].shape}, expected {rows} rows for {T} rewards"
+                                     + (" (one more: the observation after the last step)" if k == "obs" else ""))
+            (parts if T else empty).append((i, e))
+        if empty and not drop_empty:
+            raise ValueError(f"episode {empty[0][0]} is empty ({len(empty)} of {len(episodes)} have no transition); "
+                             "drop_empty=True leaves them out and says how many")
+        if not parts:
+            raise ValueError(f"no episode in {len(episodes)} given, expected at least one with a transition")
+        if empty:
+            warnings.warn(f"left out {len(empty)} empty episodes of {len(episodes)}", stacklevel=2)
+        first = parts[0][1]
+        for i, e in parts:
+            for k in ("obs", "action"):
+                if e[k].shape[1:] != first[k].shape[1:]:
+                    raise ValueError(f"episode {i}: one {k} has shape {e[k].shape[1:]}, expected "
+                                     f"{first[k].shape[1:]} as in episode {parts[0][0]}")
+        join = lambda k, cut=slice(None): np.concatenate([e[k][cut] for _, e in parts])     # noqa: E731
+        if any("source" in e for _, e in parts):
+            rest.setdefault("source", np.array([int(e.get("source", 0)) for _, e in parts]))
+        return cls(join("obs", slice(-1)), *(join(k) for k in ARRAYS[1:5]),
+                   np.cumsum([0] + [len(e["reward"]) for _, e in parts]), join("obs", slice(-1, None)), **rest)
+
+    @classmethod
+    def concat(cls, *parts: Dataset) -> Dataset:
+        """One dataset after the other; episodes of sources with the same name become one source."""
+        names = tuple(dict.fromkeys(name for d in parts for name in d.names))
+        joined = {k: np.concatenate([getattr(d, k) for d in parts]) for k in (*ARRAYS[:5], "final_obs")}
+        shift = np.cumsum([0] + [d.m for d in parts])
+        starts = np.concatenate([[0], *(d.starts[1:] + s for d, s in zip(parts, shift))])
+        source = np.concatenate([np.array([names.index(name) for name in d.names])[d.source] for d in parts])
+        spaces = {}
+        for k in ("observation_space", "action_space"):
+            known = [getattr(d, k) for d in parts if getattr(d, k) is not None]
+            if any(space != known[0] for space in known):
+                raise ValueError(f"the parts have different {k}s: {known}; one dataset has one")
+            spaces[k] = known[0] if known else None
+        return replace(parts[0], **joined, **spaces, starts=starts, source=source, names=names)
+
+    # ---- files and Minari
+
+    @classmethod
+    def from_minari(cls, name_or_path: str | os.PathLike) -> Dataset:
+        """A Minari dataset by its id ("D4RL/pen/human-v2") or the folder it lies in; see `minari_files.read`."""
+        from rlkit import minari_files
+        return minari_files.read(name_or_path)
+
+    def to_minari(self, dataset_id: str, **metadata) -> None:
+        """Write as a local Minari dataset; see `minari_files.write`."""
+        from rlkit import minari_files
+        minari_files.write(self, dataset_id, **metadata)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write one .npz without pickles, in one step: a reader sees the old file or the whole new one."""
+        about = json.dumps(dict(names=self.names, **{k: _space_to_json(getattr(self, k)) for k in SPACES}))
+        arrays = {k: getattr(self, k) for k in ARRAYS} | {"about": np.frombuffer(about.encode(), np.uint8)}
+        path = Path(path)
+        fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+        try:
+            with os.fdopen(fd, "wb") as f:
+                np.savez(f, **arrays)
+                f.flush()
+                os.fsync(f.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Dataset:
+        """Read what `save` wrote, bit for bit.  Raises ValueError naming the file if it is damaged or something else,
+        FileNotFoundError if there is none."""
+        try:
+            with np.load(path, allow_pickle=False) as z:
+                arrays = {k: z[k] for k in ARRAYS}
+                about = json.loads(z["about"].tobytes().decode())
+            spaces = {k: _space_from_json(about[k]) for k in SPACES}
+            return cls(**arrays, **spaces, names=about["names"])
+        except FileNotFoundError:
+            raise FileNotFoundError(f"no file {Path(path).resolve()}, expected a dataset written by save") from None
+        except Exception as e:                                  # a damaged zip fails in a dozen ways: all mean the same
+            raise ValueError(f"{os.fspath(path)} cannot be read as a dataset: it is cut short, damaged, or was not "
+                             f"written by Dataset.save ({type(e).__name__}: {e}); make or copy it again") from e
+
+
+def mix(good: Dataset, bad: Dataset, sigma: float, size: int, rng: np.random.Generator,
+        by: str = "transitions") -> Dataset:
+    """A mixed dataset with a share σ of good data; the good episodes come first, whole, with their source kept.
+
+    by="transitions" (the paper's σ): good episodes drawn with replacement until they hold σ·size transitions, then bad
+    ones until there are size; the last of each draw may run over, by less than its length.
+    by="trajectories": round(σ·size) good episodes and the rest of size bad ones, each used as evenly as can be, so all
+    distinct while there are enough.
+    sigma: share in [0, 1].  size: transitions or trajectories.  Sources both named "data" become "good" and "bad".
+    Source: Hong et al. (2023), data sets of their public code (which goes on until it exceeds σ·size, we until it
+    reaches it).
+    """
+    if not 0 <= sigma <= 1:
+        raise ValueError(f"sigma is {sigma}, expected a share in [0, 1], as 0.05 for 5 %")
+    if size < 1 or size != int(size):
+        raise ValueError(f"size is {size}, expected a whole number of {by} ≥ 1")
+    if by == "transitions":
+        enough = lambda d, m: _until(d.lengths, m, rng)                                    # noqa: E731
+        share = sigma * size
+    elif by == "trajectories":
+        enough = lambda d, k: np.concatenate([rng.permutation(d.n) for _ in range(-(-k // d.n))])[:k]     # noqa: E731
+        share = round(sigma * size)
+    else:
+        raise ValueError(f'by is {by!r}, expected "transitions" (the convention of the paper) or "trajectories"')
+    if good.names == bad.names == ("data",):
+        good, bad = replace(good, names=("good",)), replace(bad, names=("bad",))
+    parts = []
+    if share > 0:
+        parts.append(good.select(enough(good, share)))
+    rest = size - (sum(d.m if by == "transitions" else d.n for d in parts))
+    if rest > 0:
+        parts.append(bad.select(enough(bad, rest)))
+    return Dataset.concat(*parts)
+
+
+def _until(lengths: np.ndarray, m: float, rng: np.random.Generator) -> np.ndarray:
+    """Indices drawn uniformly with replacement until their lengths sum to at least m."""
+    drawn = rng.integers(len(lengths), size=int(np.ceil(m / lengths.min())))       # enough even if all are the shortest
+    return drawn[: np.searchsorted(np.cumsum(lengths[drawn]), m) + 1]
+
+
+# ---- checks: each error says which episode, what is wrong, and how to mend it
+
+def _array(value, name: str, where: str = "") -> np.ndarray:
+    """`value` as an array of the kind its field needs; whole numbers become int64, rewards float."""
+    try:
+        x = np.asarray(value)
+    except ValueError:
+        x = np.empty(0, object)                                                   # ragged
+    kind = KINDS[name]
+    if x.dtype == object:
+        raise TypeError(f"{where}{name} is ragged or holds objects, expected one array of {WORDS[kind]}; rows of "
+                        "different shape belong in different datasets or must be padded")
+    if x.dtype.kind not in kind and x.size:
+        fix = "; for 0 and 1 give x.astype(bool)" if kind == "b" and x.dtype.kind in "iuf" else ""
+        raise TypeError(f"{where}{name} has dtype {x.dtype}, expected {WORDS[kind]}{fix}")
+    if kind == "iu":
+        return x.astype(np.int64, copy=False)
+    return x.astype(np.float64) if name == "reward" and x.dtype.kind != "f" else x
+
+
+def _check(d: Dataset) -> None:
+    """Refuse what is not a dataset."""
+    M, starts = len(d.reward) if d.reward.ndim == 1 else -1, d.starts
+    if M < 0:
+        raise ValueError(f"reward has shape {d.reward.shape}, expected [M], one number per transition")
+    if M == 0:
+        raise ValueError("the dataset has no transition, expected at least one episode of one transition")
+    for name in ("obs", "action", "terminated", "truncated"):
+        x = getattr(d, name)
+        if x.ndim == 0 or len(x) != M or (x.ndim != 1 and name[0] == "t"):
+            raise ValueError(f"{name} has shape {x.shape}, expected {M} rows as reward has, one per transition")
+    if starts.ndim != 1 or len(starts) < 2 or starts[0] != 0 or starts[-1] != M:
+        raise ValueError(f"starts has shape {starts.shape} and ends {starts.ravel()[:1]} and {starts.ravel()[-1:]}, "
+                         f"expected [N+1] numbers from 0 to {M}, the number of transitions")
+    if (at := np.flatnonzero(np.diff(starts) <= 0)).size:
+        i = int(at[0])
+        raise ValueError(f"episode {i} goes from row {starts[i]} to row {starts[i + 1]}, expected increasing starts: "
+                         "no episode is empty; from_episodes(..., drop_empty=True) leaves such out and counts them")
+    N = len(starts) - 1
+    if d.final_obs.shape != (N, *d.obs.shape[1:]) or d.final_obs.dtype != d.obs.dtype:
+        raise ValueError(f"final_obs is {d.final_obs.dtype} of shape {d.final_obs.shape}, expected {d.obs.dtype} "
+                         f"{(N, *d.obs.shape[1:])}: what was seen after the last transition of each of {N} episodes")
+    ends = np.zeros(M, bool)
+    ends[starts[1:] - 1] = True
+    done = d.terminated | d.truncated
+    if (at := np.flatnonzero(done != ends)).size:
+        i, t = _place(d, at[0])
+        raise ValueError(
+            f"episode {i} is over at step {t} of {d.lengths[i]}, before its last; starts and flags disagree: let "
+            "from_arrays find the starts, or mark only last transitions" if done[at[0]] else
+            f"episode {i} ends with neither terminated nor truncated; if the recording stopped there, mark its last "
+            f"transition truncated: truncated[{at[0]}] = True")
+    for name in ("obs", "action", "reward", "final_obs"):
+        x = getattr(d, name)
+        if x.dtype.kind == "f" and not np.isfinite(x).all():
+            at = np.argwhere(~np.isfinite(x))[0]
+            where = f"episode {at[0]}, after its last step" if name == "final_obs" else "episode {}, step {}".format(
+                *_place(d, at[0]))
+            raise ValueError(f"{name} is {x[tuple(at)]} in {where}, expected finite numbers: one such value poisons "
+                             "every weight; mend the recording or leave that episode out")
+    if not d.names or not all(isinstance(name, str) for name in d.names) or len(set(d.names)) < len(d.names):
+        raise ValueError(f"names is {d.names!r}, expected different words, one per source")
+    if d.source.shape != (N,) or d.source.min() < 0 or d.source.max() >= len(d.names):
+        raise ValueError(f"source has shape {d.source.shape} and values {np.unique(d.source)[:9]}, expected [{N}] "
+                         f"indices into the {len(d.names)} names {d.names}")
+    for name, x, space in (("obs", d.obs, d.observation_space), ("action", d.action, d.action_space)):
+        _check_space(name, x, space, lambda row: "episode {}, step {}".format(*_place(d, row)))
+
+
+def _check_space(name: str, x: np.ndarray, space, place: Callable[[int], str]) -> None:
+    """Shape of one observation or action against its space, and discrete values against their range."""
+    if space is None:
+        return
+    if space.shape is None or x.shape[1:] != space.shape:
+        raise ValueError(f"one {name} has shape {x.shape[1:]}, expected {space.shape} of its space {space}")
+    if hasattr(space, "n") and not space.shape:                                    # Discrete: start to start + n - 1
+        if x.dtype.kind not in "iu":
+            raise TypeError(f"{name} has dtype {x.dtype}, expected whole numbers of its space {space}")
+        if (at := np.flatnonzero((x < space.start) | (x >= space.start + space.n))).size:
+            raise ValueError(f"{name} is {x[at[0]]} in {place(at[0])}, expected one of its space {space}")
+
+
+def _place(d: Dataset, row: int) -> tuple[int, int]:
+    """Episode and step of a transition."""
+    i = int(np.searchsorted(d.starts, row, side="right")) - 1
+    return i, int(row - d.starts[i])
+
+
+# ---- spaces as JSON, for .npz
+
+SPACES = ("observation_space", "action_space")
+
+
+def _space_to_json(space):
+    if space is None:
+        return None
+    from minari.serialization import serialize_space
+    return serialize_space(space)
+
+
+def _space_from_json(text):
+    if text is None:
+        return None
+    from minari.serialization import deserialize_space
+    return deserialize_space(text)
