@@ -9,5 +9,5 @@ Registered by entry-point strings: importing this package imports no world.
 
 from gymnasium.envs.registration import register
 
-register("rlkit/Pendulum-v0", entry_point="rlkit.envs.pendulum:make", max_episode_steps=200,
+register("rlkit/Pendulum-v0", entry_point="gymnasium.envs.classic_control:PendulumEnv", max_episode_steps=200,
          vector_entry_point="rlkit.envs.pendulum:PendulumVectorEnv")
