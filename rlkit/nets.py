@@ -38,8 +38,12 @@ class MLP:
         return _Layers.apply(x, self.flat, self.layers)
 
     def frozen(self, x: torch.Tensor) -> torch.Tensor:
-        """The same values; gradients flow to x and not to the weights (an actor looks at its critic so)."""
-        return _Layers.apply(x, None, self.layers)
+        """The same values; gradients flow to x and not to the weights (an actor looks at its critic so).
+
+        x [m, B, in] with m < n is for the first m networks: the first critic of each pair of twins.
+        """
+        m = len(x)
+        return _Layers.apply(x, None, self.layers if m == len(self.flat) else [(W[:m], b[:m]) for W, b in self.layers])
 
     def copy(self) -> MLP:
         """A network of the same values that learns nothing by itself: a target."""

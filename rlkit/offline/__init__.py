@@ -11,7 +11,10 @@ Read `bc`, then `iql`; `shared` holds what is common: the minibatch, the frozen 
 """
 
 from .bc import BCConfig, BCSnapshot, bc
+from .cql import CQLConfig, CQLSnapshot, cql
 from .iql import IQLConfig, IQLSnapshot, iql
 from .shared import Policy
+from .td3bc import TD3BCConfig, TD3BCSnapshot, td3bc
 
-__all__ = ["BCConfig", "BCSnapshot", "IQLConfig", "IQLSnapshot", "Policy", "bc", "iql"]
+__all__ = ["BCConfig", "BCSnapshot", "CQLConfig", "CQLSnapshot", "IQLConfig", "IQLSnapshot", "Policy", "TD3BCConfig",
+           "TD3BCSnapshot", "bc", "cql", "iql", "td3bc"]
