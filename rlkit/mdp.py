@@ -37,8 +37,9 @@ class MDP(NamedTuple):
     @classmethod
     def paying(cls, P, reward, start, terminal) -> MDP:
         """The MDP that pays reward[s, a, s'] on arrival in s':  R[s, a] = Σ_s' P[s, a, s'] reward[s, a, s']."""
-        reward = np.asarray(reward, float)
-        return cls(P, (P * reward).sum(-1), start, terminal, np.broadcast_to(reward, np.shape(P)[-3:]))
+        P, reward = np.asarray(P, float), np.asarray(reward, float)
+        reward = np.broadcast_to(reward, reward.shape[:-3] + P.shape[-3:])
+        return cls(P, (P * np.where(P > 0, reward, 0.0)).sum(-1), start, terminal, reward)
 
     @property
     def S(self) -> int:
@@ -158,6 +159,8 @@ def simulate(mdp: MDP, pi: np.ndarray, n: int, rng: np.random.Generator, horizon
     """
     mdp = _read(mdp)
     pi = _read_policy(pi, mdp, 1.0, horizon, timed)
+    if horizon is None:
+        raise ValueError("horizon is None, expected the most steps an episode may take: some might never end")
     if mdp.P.ndim + mdp.start.ndim + mdp.terminal.ndim + pi.ndim - timed != 7 or mdp.R.ndim != 2:
         raise ValueError(f"simulate takes one MDP and one policy, no batch; got P {mdp.P.shape}, pi {pi.shape}")
     if not isinstance(n, int | np.integer) or n < 1:
@@ -399,8 +402,8 @@ def _read(mdp: MDP) -> MDP:
     _batch(mdp)
     if terminal.any():
         P, R = np.where(terminal[..., None, None], 0.0, P), np.where(terminal[..., None], 0.0, R)
-    _finite(R, "R")
     P = _rescaled(P, "P", terminal[..., None, None])
+    _finite(R, "R")
     start = _rescaled(start, "start", np.False_)
     if (terminal & (start > 0)).any():
         raise ValueError(f"start gives state {np.argwhere(terminal & (start > 0))[0][-1]} a chance, which is terminal: "

@@ -75,7 +75,7 @@ def bootstrap_ci(x: np.ndarray, rng: np.random.Generator, stat: Callable = np.me
     x: [R, ...], at least two runs.  stat: takes [R, ...] resampled runs, gives a number or an array; np.mean takes them
     all together, lambda x: x.mean(0) gives a curve.  n: number of resamples.
     strata: the columns of x [R, K] are tasks, each resampled on its own; else whole rows are drawn together.
-    With few runs it is too narrow: of 5 runs a 95 % interval holds the truth in about 85 % of cases.
+    With few runs it is too narrow: of 5 runs a 95 % interval holds the mean in about 84 % of cases (normal scores).
     """
     x = _numbers(x, "x", 1)
     if len(x) < 2:
@@ -146,7 +146,7 @@ def fit_exp_entropy(H: np.ndarray, R: np.ndarray, level: float = 0.95) -> Entrop
     (a, b), spread, rmse = _least_squares(np.stack([-np.exp(H), np.ones_like(H)], 1), R, level)
     if a <= 0:
         raise ValueError(f"the fit gives a = {a:.3g}, expected > 0: R does not fall as entropy rises here, so "
-                         "R = -a·e^H + b does not describe these points; fit the part of the run in which entropy falls")
+                         "R = -a·e^H + b does not describe these points; fit the part of the run where entropy falls")
     triples = ((c, c - spread(w), c + spread(w)) for c, w in ((a, [1, 0]), (b, [0, 1]), (b - a, [-1, 1])))
     return EntropyLaw(*(float(u) for triple in triples for u in triple), float(rmse))
 
