@@ -14,6 +14,11 @@ import warnings
 
 import numpy as np
 
+from rlkit.policies import softmax
+
+ALPHAS = (0.1, *(m * 10.0**k for k in range(-1, 4) for m in (2, 5, 10)), np.inf)       # 0.1, 0.2, 0.5, 1, 2, 5, ...
+FEW = 5                                                         # trajectories: a policy learns so few by heart
+
 
 def ess(w: np.ndarray) -> float | np.ndarray:
     """Effective sample size of weights: how many equal weights would have the same concentration.
@@ -78,15 +83,15 @@ def unique_pairs(obs: np.ndarray, action: np.ndarray, bins: int | None = None, l
     if len(action) != M:
         raise ValueError(f"obs has {M} rows and action {len(action)}, expected one of each per transition")
     columns = [c for x in (obs, action) for c in np.reshape(x, (M, -1)).T]
-    low, high = limits if limits is not None else (None, None)
-    at = lambda limit, j, default: default if limit is None else np.broadcast_to(limit, len(columns))[j]  # noqa: E731
+    if limits is not None:
+        low, high = (np.broadcast_to(limit, len(columns)) for limit in limits)
     code, size = np.zeros(M, np.int64), 1                                  # a number below `size` for each row
     for j, c in enumerate(columns):
         if c.dtype.kind == "f":
             if bins is None or bins < 1:
                 raise ValueError(f"dimension {j} holds real numbers and bins is {bins}, expected how many bins per "
                                  "dimension to count in: the result depends on it, so state it beside the number")
-            c = _bin(c, at(low, j, c.min()), at(high, j, c.max()), bins)
+            c = _bin(c, *((low[j], high[j]) if limits is not None else (c.min(), c.max())), bins)
         values, c = np.unique(c, return_inverse=True)
         if size * len(values) > 2**62:                                     # renumber the pairs there are
             seen, code = np.unique(code, return_inverse=True)
@@ -117,8 +122,67 @@ def saco(data, reference, bins: int | None = None) -> float:
                       "for example select episodes of the larger one", stacklevel=2)
     flat = [np.reshape(x, (reference.m, -1)) for x in (reference.obs, reference.action)]
     limits = tuple(np.concatenate([f(x, axis=0) for x in flat]).astype(np.float64) for f in (np.min, np.max))
-    count = lambda d: unique_pairs(d.obs, d.action, bins, limits)          # noqa: E731
-    return count(data) / count(reference)
+    found, had = (unique_pairs(d.obs, d.action, bins, limits) for d in (data, reference))
+    return found / had
+
+
+def describe(data, low: float | None = None, high: float | None = None, reference=None,
+             bins: int | None = None) -> dict:
+    """What to know of a dataset before weighting its trajectories by their returns.
+
+    data: a Dataset.  low, high: returns of a random and of the best policy, for TQ.  reference, bins: for SACo.
+    Gives a dict:
+      episodes, transitions, sources {name: episodes};  returns, lengths {min, q25, median, mean, q75, max};
+      terminated      share of episodes that ended by themselves, not by the clock;
+      psv, psv_scaled of the returns, and of the returns scaled to [0, 1] (0 to 4/27 for two-valued ones);
+      alpha           suggested temperature: the paper's 0.1, or the next of 0.2, 0.5, 1, ... at which the weights
+                      w ∝ exp(Ĝ / α) rest on at least 5 trajectories (half of them, if there are fewer than 10);
+      ess, ess_transitions    of those weights, in trajectories and in transitions;
+      weighted_return         Σ w G: what the cloned policy would earn from the weighted starts, if nothing is random;
+      room            sqrt(PSV · N / ESS): by no weights of this ESS can the mean return rise more;
+      tq, weighted_tq, saco   where references are given;
+      notes           sentences on what to be careful about.
+    """
+    G, lengths = _returns(data.returns), data.lengths
+    scaled = (G - G.min()) / (np.ptp(G) or 1.0)
+    for alpha in ALPHAS:                                                  # ESS rises with alpha, up to N
+        w = softmax(scaled / alpha)
+        if ess(w) >= min(FEW, (data.n + 1) / 2):
+            break
+    terminated = data.terminated[data.starts[1:] - 1]
+    found = dict(
+        episodes=data.n, transitions=data.m,
+        sources=dict(zip(data.names, np.bincount(data.source, minlength=len(data.names)).tolist())),
+        returns=_five(G), lengths=_five(lengths), terminated=float(terminated.mean()),
+        psv=psv(G), psv_scaled=psv(scaled), alpha=float(alpha), ess=ess(w),
+        ess_transitions=float((w @ lengths) ** 2 / (w**2 @ lengths)), weighted_return=float(w @ G),
+        room=float(np.sqrt(psv(G) * data.n / ess(w))), notes=_notes(G, lengths, terminated, alpha))
+    if low is not None or high is not None:
+        if low is None or high is None:
+            raise ValueError(f"low is {low} and high {high}, expected both reference returns for TQ, or neither")
+        found |= dict(tq=tq(G, low, high), weighted_tq=(found["weighted_return"] - low) / (high - low))
+    if reference is not None:
+        found["saco"] = saco(data, reference, bins)
+    return found
+
+
+def _notes(G, lengths, terminated, alpha) -> list[str]:
+    notes = []
+    if psv(G) == 0:
+        notes.append("all returns are equal: weights by return are uniform and change nothing")
+    if alpha > ALPHAS[0]:
+        notes.append(f"few trajectories would dominate at the paper's temperature 0.1: {alpha:g} keeps more of them. "
+                     "If one return lies far from the rest, look at it; clipping returns to quantiles is a choice")
+    cut = lengths[~terminated]
+    if len(cut) and np.ptp(cut):
+        notes.append(f"{len(cut)} episodes were cut by the clock, after {cut.min()} to {cut.max()} steps: returns of "
+                     "unequal time compare badly")
+    return notes
+
+
+def _five(x: np.ndarray) -> dict[str, float]:
+    names = ("min", "q25", "median", "q75", "max")
+    return dict(zip(names, np.quantile(x, [0, 0.25, 0.5, 0.75, 1]).tolist())) | {"mean": float(x.mean())}
 
 
 def _returns(G) -> np.ndarray:
