@@ -11,3 +11,5 @@ from gymnasium.envs.registration import register
 
 register("rlkit/Pendulum-v0", entry_point="gymnasium.envs.classic_control:PendulumEnv", max_episode_steps=200,
          vector_entry_point="rlkit.envs.pendulum:PendulumVectorEnv")
+register("rlkit/FrozenGrid-v0", entry_point="rlkit.envs.frozen_grid:env", max_episode_steps=400)
+register("rlkit/Gamble-v0", entry_point="rlkit.envs.gamble:env")
