@@ -55,12 +55,12 @@ class Dataset:
     action_space: object = None
 
     def __post_init__(self):
-        put = lambda name, value: object.__setattr__(self, name, value)                # noqa: E731
-        if self.source is None:
-            put("source", np.zeros(max(np.size(self.starts) - 1, 0), np.int64))
-        for name in ARRAYS:
-            put(name, _array(getattr(self, name), name))
-        put("names", tuple(self.names))
+        source = np.zeros(max(np.size(self.starts) - 1, 0), np.int64) if self.source is None else self.source
+        fields = {k: getattr(self, k) for k in ARRAYS} | {"source": source}
+        fields = {k: _array(x, k) for k, x in fields.items()}
+        fields["names"] = (self.names,) if isinstance(self.names, str) else tuple(self.names)
+        for k, x in fields.items():
+            object.__setattr__(self, k, x)                                # frozen: this is how it is set, once
         _check(self)
 
     # ---- what follows from the arrays
@@ -106,10 +106,10 @@ class Dataset:
 
     def select(self, idx) -> Dataset:
         """The episodes `idx`, in that order: whole numbers (repeats allowed), a mask [N], or a slice."""
-        idx = np.asarray(idx) if not isinstance(idx, slice) else idx
-        if not isinstance(idx, slice) and idx.size == 0 or np.size(idx := np.arange(self.n)[idx]) == 0:
+        idx = np.atleast_1d(np.arange(self.n)[idx if np.size(idx) else slice(0)])
+        if not len(idx):
             raise ValueError(f"no episode selected of {self.n}, expected at least one: a dataset is never empty")
-        lengths, idx = self.lengths[idx], np.atleast_1d(idx)
+        lengths = self.lengths[idx]
         starts = np.concatenate([[0], np.cumsum(lengths)])
         rows = np.arange(starts[-1]) + np.repeat(self.starts[idx] - starts[:-1], lengths)
         return replace(self, **{k: getattr(self, k)[rows] for k in ARRAYS[:5]}, starts=starts,
@@ -197,11 +197,12 @@ class Dataset:
                 if e[k].shape[1:] != first[k].shape[1:]:
                     raise ValueError(f"episode {i}: one {k} has shape {e[k].shape[1:]}, expected "
                                      f"{first[k].shape[1:]} as in episode {parts[0][0]}")
-        join = lambda k, cut=slice(None): np.concatenate([e[k][cut] for _, e in parts])     # noqa: E731
         if any("source" in e for _, e in parts):
             rest.setdefault("source", np.array([int(e.get("source", 0)) for _, e in parts]))
-        return cls(join("obs", slice(-1)), *(join(k) for k in ARRAYS[1:5]),
-                   np.cumsum([0] + [len(e["reward"]) for _, e in parts]), join("obs", slice(-1, None)), **rest)
+        steps = {k: np.concatenate([e[k] for _, e in parts]) for k in ARRAYS[1:5]}
+        return cls(obs=np.concatenate([e["obs"][:-1] for _, e in parts]), **steps,
+                   starts=np.cumsum([0] + [len(e["reward"]) for _, e in parts]),
+                   final_obs=np.stack([e["obs"][-1] for _, e in parts]), **rest)
 
     @classmethod
     def concat(cls, *parts: Dataset) -> Dataset:
@@ -281,29 +282,31 @@ def mix(good: Dataset, bad: Dataset, sigma: float, size: int, rng: np.random.Gen
         raise ValueError(f"sigma is {sigma}, expected a share in [0, 1], as 0.05 for 5 %")
     if size < 1 or size != int(size):
         raise ValueError(f"size is {size}, expected a whole number of {by} ≥ 1")
-    if by == "transitions":
-        enough = lambda d, m: _until(d.lengths, m, rng)                                    # noqa: E731
-        share = sigma * size
-    elif by == "trajectories":
-        enough = lambda d, k: np.concatenate([rng.permutation(d.n) for _ in range(-(-k // d.n))])[:k]     # noqa: E731
-        share = round(sigma * size)
-    else:
+    if by not in ("transitions", "trajectories"):
         raise ValueError(f'by is {by!r}, expected "transitions" (the convention of the paper) or "trajectories"')
     if good.names == bad.names == ("data",):
         good, bad = replace(good, names=("good",)), replace(bad, names=("bad",))
-    parts = []
-    if share > 0:
-        parts.append(good.select(enough(good, share)))
-    rest = size - (sum(d.m if by == "transitions" else d.n for d in parts))
-    if rest > 0:
-        parts.append(bad.select(enough(bad, rest)))
-    return Dataset.concat(*parts)
+    size = int(size)
+    if by == "trajectories":
+        k = round(sigma * size)
+        drawn = [(good, _evenly(good.n, k, rng)), (bad, _evenly(bad.n, size - k, rng))]
+    else:
+        first = _until(good.lengths, sigma * size, rng)
+        drawn = [(good, first), (bad, _until(bad.lengths, size - good.lengths[first].sum(), rng))]
+    return Dataset.concat(*(d.select(idx) for d, idx in drawn if len(idx)))
 
 
 def _until(lengths: np.ndarray, m: float, rng: np.random.Generator) -> np.ndarray:
-    """Indices drawn uniformly with replacement until their lengths sum to at least m."""
+    """Indices drawn uniformly with replacement until their lengths sum to at least m; none for m ≤ 0."""
+    if m <= 0:
+        return np.empty(0, np.int64)
     drawn = rng.integers(len(lengths), size=int(np.ceil(m / lengths.min())))       # enough even if all are the shortest
     return drawn[: np.searchsorted(np.cumsum(lengths[drawn]), m) + 1]
+
+
+def _evenly(n: int, k: int, rng: np.random.Generator) -> np.ndarray:
+    """k of n indices at random, each ⌊k/n⌋ or ⌈k/n⌉ times."""
+    return np.concatenate([rng.permutation(n) for _ in range(-(-k // n))] or [np.empty(0, np.int64)])[:k]
 
 
 # ---- checks: each error says which episode, what is wrong, and how to mend it
