@@ -65,6 +65,8 @@ def gae(reward: np.ndarray, terminated: np.ndarray, v: np.ndarray, v_next: np.nd
     Where v_next is the v of the next transition (one critic for both) this is the λ-return minus v(s_t).
     reward, terminated (bool), v, v_next: [M, ...].  starts: [N+1].  Gives [M, ...], reward units.
     """
+    if np.shape(v) != np.shape(reward):
+        raise ValueError(f"v has shape {np.shape(v)}, expected {np.shape(reward)}, one value per transition")
     delta = bootstrap_target(reward, terminated, v_next, gamma) - v
     return _backwards(delta, gamma * _share(lam, "lam") * ~np.asarray(terminated), _starts(starts, len(delta)))
 

@@ -53,7 +53,7 @@ def median_band(x: np.ndarray, axis: int = 0, share: float = 0.5) -> Band:
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share is {share!r}, expected a share of the runs from 0 to 1")
-    low, mid, high = np.quantile(_numbers(x, "x", 1), [(1 - share) / 2, 0.5, (1 + share) / 2], axis=axis)
+    low, mid, high = np.quantile(_numbers(x, "x"), [(1 - share) / 2, 0.5, (1 + share) / 2], axis=axis)
     return Band(mid, low, high)
 
 
@@ -62,7 +62,7 @@ def iqm(x: np.ndarray, axis: int | None = None) -> np.ndarray:
 
     x: runs, or runs by tasks [R, K]; axis None takes all scores together.  Of n scores int(n / 4) go on each side.
     """
-    x = _numbers(x, "x", 1)
+    x = _numbers(x, "x")
     x = np.sort(x.ravel() if axis is None else np.moveaxis(x, axis, -1), axis=-1)
     cut = x.shape[-1] // 4
     return x[..., cut:x.shape[-1] - cut].mean(-1)
@@ -77,7 +77,7 @@ def bootstrap_ci(x: np.ndarray, rng: np.random.Generator, stat: Callable = np.me
     strata: the columns of x [R, K] are tasks, each resampled on its own; else whole rows are drawn together.
     With few runs it is too narrow: of 5 runs a 95 % interval holds the mean in about 84 % of cases (normal scores).
     """
-    x = _numbers(x, "x", 1)
+    x = _numbers(x, "x")
     if len(x) < 2:
         raise ValueError(f"x has {len(x)} run, expected at least 2: one run says nothing about the spread")
     if not 0 < level < 1:
@@ -95,7 +95,7 @@ def prob_improve(x: np.ndarray, y: np.ndarray) -> float:
 
     x: [Rx] or [Rx, K], y: [Ry] or [Ry, K], runs by tasks.  0.5: no difference.
     """
-    x, y = _numbers(x, "x", 1), _numbers(y, "y", 1)
+    x, y = _numbers(x, "x"), _numbers(y, "y")
     if x.ndim > 2 or x.shape[1:] != y.shape[1:]:
         raise ValueError(f"x has shape {x.shape} and y {y.shape}, expected [R] or [R, K] with the same tasks")
     return float(((np.sign(x[:, None] - y[None]) + 1) / 2).mean())
@@ -107,9 +107,8 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
     x, y: [N].  Raises ValueError where one of them is constant: its order says nothing.
     """
     x, y = _pairs(x, y, 2)
-    for name, u in (("x", x), ("y", y)):
-        if (u == u[0]).all():
-            raise ValueError(f"{name} is {u[0]:g} throughout, expected values that differ: a constant has no order")
+    _differ(x, 2, "x")
+    _differ(y, 2, "y")
     return float(np.corrcoef(_ranks(x), _ranks(y))[0, 1])
 
 
@@ -120,6 +119,7 @@ def loglog_slope(x: np.ndarray, y: np.ndarray, level: float = 0.95) -> Slope:
     error that has not reached its order yet, is narrower than it should be: look at it.
     """
     x, y = _pairs(x, y, 3)
+    _differ(x, 2, "x")
     for name, u in (("x", x), ("y", y)):
         if (u <= 0).any():
             raise ValueError(f"{name}[{np.argmax(u <= 0)}] is {u[u <= 0][0]:g}, expected > 0 to take its logarithm; "
@@ -139,10 +139,8 @@ def fit_exp_entropy(H: np.ndarray, R: np.ndarray, level: float = 0.95) -> Entrop
     as entropy rises and the law does not describe these points.
     Source: Cui et al. (2025).
     """
-    H, R = _pairs(H, R, 4)
-    if len(np.unique(H)) < 3:
-        raise ValueError(f"H has {len(np.unique(H))} different values, expected at least 3: "
-                         "two entropies fix a curve and leave nothing to test it")
+    H, R = _pairs(H, R, 4, "HR")
+    _differ(H, 3, "H")
     (a, b), spread, rmse = _least_squares(np.stack([-np.exp(H), np.ones_like(H)], 1), R, level)
     if a <= 0:
         raise ValueError(f"the fit gives a = {a:.3g}, expected > 0: R does not fall as entropy rises here, so "
@@ -167,7 +165,7 @@ def _ranks(x):
     return (np.cumsum(count) - (count - 1) / 2)[at]
 
 
-def _numbers(x, name, least):
+def _numbers(x, name):
     x = np.asarray(x, float)
     if x.ndim == 0 or x.size == 0:
         raise ValueError(f"{name} has shape {x.shape}, expected at least one value")
@@ -177,10 +175,16 @@ def _numbers(x, name, least):
     return x
 
 
-def _pairs(x, y, least):
-    x, y = _numbers(x, "x", 1), _numbers(y, "y", 1)
+def _pairs(x, y, least, names="xy"):
+    x, y = (_numbers(u, name) for u, name in zip((x, y), names))
     if x.ndim != 1 or x.shape != y.shape:
-        raise ValueError(f"x has shape {x.shape} and y {y.shape}, expected one value of each per point, [N]")
+        raise ValueError(f"{names[0]} has shape {x.shape} and {names[1]} {y.shape}, expected one value of each "
+                         "per point, [N]")
     if len(x) < least:
         raise ValueError(f"there are {len(x)} points, expected at least {least}")
     return x, y
+
+
+def _differ(x, least, name):
+    if (n := len(np.unique(x))) < least:
+        raise ValueError(f"{name} has {n} different value{'s' * (n > 1)} in {len(x)} points, expected at least {least}")
