@@ -33,7 +33,8 @@ class Minibatches:
     sampler: None draws uniformly; else `.draw(rng, n)` gives indices [n], or [G, n] for G groups of R/G successive
     runs each. It is asked anew at each update, so that it may be reweighted in mid-run.
     reward_scale: 0 takes max T_i / (max G - min G), which on tasks of 1000 steps is IQL's 1000/(max G - min G).
-    low, high: bounds of the action, numbers or [A]; None takes the smallest and largest action of the data.
+    low, high: bounds of the action, numbers or [A]; None takes those of the data's `action_space` where it has a
+    bounded one, else the smallest and largest action in the data.
     Raises ValueError where the data cannot be what a continuous offline learner needs.
     """
 
@@ -52,7 +53,7 @@ class Minibatches:
         action, reward = _matrix(data.action, "action"), np.asarray(data.reward, np.float64)
         obs, next_obs = _matrix(data.obs, "obs"), _matrix(data.next_obs, "next_obs")
         self.mean, self.std = obs.mean(0), obs.std(0) + 1e-3              # [F]; 1e-3: a constant feature stays 0
-        self.mid, self.half = _range(action, low, high)                   # [A]
+        self.mid, self.half = _range(action, *_bounds(data, low, high))                  # [A]
         self.scale = reward_scale or _reward_scale(data)
         packed = np.concatenate([(obs - self.mean) / self.std, (action - self.mid) / self.half,
                                  (next_obs - self.mean) / self.std,
@@ -132,6 +133,13 @@ def _matrix(x, name: str) -> np.ndarray:
     if not np.isfinite(x).all():
         raise ValueError(f"data.{name} has a NaN or infinity in row {np.argwhere(~np.isfinite(x))[0][0]}; drop it")
     return x
+
+
+def _bounds(data, low, high):
+    """The given bounds, else those of a bounded action space, else None."""
+    space = getattr(data, "action_space", None)
+    known = getattr(space, "low", None) is not None and np.isfinite([space.low, space.high]).all()
+    return (low if low is not None or not known else space.low), (high if high is not None or not known else space.high)
 
 
 def _range(action: np.ndarray, low, high) -> tuple[np.ndarray, np.ndarray]:
