@@ -287,7 +287,9 @@ class _Rows:
 
 
 def _backup(mdp, v, gamma):
-    return mdp.R + gamma * (mdp.P @ v[..., None, :, None])[..., 0]
+    P = mdp.P.reshape(*mdp.P.shape[:-3], -1, mdp.S)                       # [..., S·A, S]: one product, not S small ones
+    ahead = (P @ v[..., None])[..., 0]
+    return mdp.R + gamma * ahead.reshape(*ahead.shape[:-1], mdp.S, mdp.A)
 
 
 def _follow(mdp, pi):

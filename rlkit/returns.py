@@ -72,17 +72,15 @@ def gae(reward: np.ndarray, terminated: np.ndarray, v: np.ndarray, v_next: np.nd
 
 
 def _backwards(x, c, starts):
-    """y_t = x_t + c_t y_{t+1} within each episode, all episodes in lock-step from their last transitions."""
-    y, c = x.copy(), np.broadcast_to(c, x.shape)
-    length = np.diff(starts)
-    order = np.argsort(-length, kind="stable")                            # longest first: the live ones are a prefix
-    at, live = starts[1:][order] - 1, len(length)
-    lengths = length[order]
-    for k in range(1, lengths[0]):
-        while lengths[live - 1] <= k:
-            live -= 1
-        i = at[:live] - k
-        y[i] += c[i] * y[i + 1]
+    """y_t = x_t + c_t y_{t+1} within each episode, all at once: after round k, y_t holds its next 2^k terms."""
+    y, c = x.copy(), np.array(np.broadcast_to(c, x.shape), float)
+    c[starts[1:] - 1] = 0.0                                               # nothing follows the last step of an episode
+    reach, longest = 1, np.diff(starts).max()
+    while reach < longest:
+        on = c[:-reach] != 0                                              # 0 · NaN is NaN: a bad episode stays alone
+        y[:-reach] += np.multiply(c[:-reach], y[reach:], out=np.zeros_like(y[reach:]), where=on)
+        c[:-reach] *= c[reach:]
+        reach *= 2
     return y
 
 

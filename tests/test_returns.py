@@ -134,3 +134,8 @@ def test_what_does_not_fit_is_refused_with_its_name():
         discount(x, [0, 6], 1.5)
     with pytest.raises(ValueError, match="lam is -1, expected"):
         lambda_returns(x, no, x, [0, 6], 1.0, -1)
+
+
+def test_one_bad_reward_spoils_its_own_episode_and_no_other():
+    G = discount(np.array([1.0, 1.0, np.nan, 1.0, np.inf, 1.0]), np.array([0, 2, 4, 5, 6]), 0.5)
+    np.testing.assert_array_equal(G, [1.5, 1, np.nan, 1, np.inf, 1])
