@@ -321,7 +321,9 @@ def _array(value, name: str, where: str = "") -> np.ndarray:
     if x.dtype == object:
         raise TypeError(f"{where}{name} is ragged or holds objects, expected one array of {WORDS[kind]}; rows of "
                         "different shape belong in different datasets or must be padded")
-    if x.dtype.kind not in kind and x.size:
+    if x.size == 0 and isinstance(value, list):                                   # [] has no dtype of its own
+        x = x.astype(dict(b=bool, iu=np.int64).get(kind, float))
+    if x.dtype.kind not in kind:
         fix = "; for 0 and 1 give x.astype(bool)" if kind == "b" and x.dtype.kind in "iuf" else ""
         raise TypeError(f"{where}{name} has dtype {x.dtype}, expected {WORDS[kind]}{fix}")
     if kind == "iu":
