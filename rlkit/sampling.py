@@ -24,7 +24,7 @@ def transition_probs(w: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     Source: Hong et al. (2023), as their public code draws; one softmax over all transitions.
     """
     w, lengths = np.asarray(w, np.float64), np.asarray(lengths)
-    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 1).any():
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or lengths.size == 0 or (lengths < 1).any():
         raise ValueError(f"lengths is {lengths.dtype} of shape {lengths.shape}, expected [N] whole numbers ≥ 1 "
                          "(an empty episode has no transition to draw); use dataset.lengths")
     if w.ndim not in (1, 2) or w.shape[-1] != len(lengths):
@@ -72,18 +72,19 @@ class Sampler:
 def _cumulative(p) -> np.ndarray:
     """Σ_{j≤i} p_j / Σ_j p_j in float64, whatever the dtype of p: float32 would lose small weights among 1e6."""
     p = np.asarray(p)
-    if p.ndim not in (1, 2) or p.size == 0 or p.dtype.kind not in "fiu":
+    if p.ndim not in (1, 2) or p.size == 0 or p.dtype.kind not in "fiub":
         raise ValueError(f"p is {p.dtype} of shape {p.shape}, expected numbers [M] or [G, M]; "
                          "weights of trajectories become it through transition_probs(w, dataset.lengths)")
     _check_weights(p, "item")
-    cdf = np.cumsum(p, axis=-1, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        cdf = np.cumsum(p, axis=-1, dtype=np.float64)
     if not np.isfinite(cdf[..., -1]).all():
         raise ValueError("the weights sum to infinity; take their maximum out first (exp(x - max x), not exp(x))")
     return cdf / cdf[..., -1:]                                            # the last entry is x / x = 1 exactly
 
 
 def _check_weights(w: np.ndarray, what: str) -> None:
-    low, high = w.min(axis=-1, initial=np.inf), w.max(axis=-1, initial=-np.inf)        # NaN shows in both
+    low, high = w.min(axis=-1), w.max(axis=-1)                            # NaN shows in both
     if not (np.isfinite(low).all() and np.isfinite(high).all() and (low >= 0).all()):
         at = np.argwhere(~(np.isfinite(w) & (w >= 0)))[0]
         raise ValueError(f"the weight of {what} {at[-1]} is {w[tuple(at)]}, expected a finite number ≥ 0")
