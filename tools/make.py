@@ -105,7 +105,7 @@ def find_python():
         found = shutil.which(name)
         if found and ask(found, "-c", "import sys; sys.exit(sys.version_info < (3, 11))") is not None:
             return found
-    raise Stop(f"rlkit needs Python 3.11 or newer, this is {sys.version.split()[0]} ({sys.executable}); install one "
+    raise Stop(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]} ({sys.executable}); install one "
                "from python.org, then name it: make lab PYTHON=python3.12")
 
 
@@ -131,6 +131,11 @@ def pins(files):
     return {m.group(1): m.group(3) for m in found if m}
 
 
+def modules(files):
+    """The pins that are imported under their own name."""
+    return sorted(name for name in pins(files) if name.isidentifier())
+
+
 def missing(files):
     """The pins that .venv does not hold, asked of .venv's own Python: None where that does not start."""
     code = ("import importlib.metadata as m, importlib.util as u, sys\n"
@@ -138,6 +143,7 @@ def missing(files):
             "    try: return m.version(n).split('+')[0]\n"
             "    except Exception: return None\n"
             f"bad = [n for n, w in {pins(files)!r}.items() if v(n) != w.split('+')[0]]\n"
+            f"bad += [n for n in {modules(files)!r} if not u.find_spec(n)]\n"
             "s = u.find_spec('rlkit')\n"
             f"bad += [] if s and s.origin and s.origin.startswith({ROOT!r}) else ['rlkit']\n"
             "print(*bad)")
@@ -157,7 +163,8 @@ def broken():
         return "it is of Python " + version
     if os.path.realpath(prefix) != os.path.realpath(VENV):
         return "it was made in another folder"
-    if ask(PYTHON, "-I", "-m", "pip", "--version") is None:
+    pip = [PYTHON, "-I", "-m", "pip", "--version"]
+    if ask(*pip) is None and (ask(PYTHON, "-I", "-m", "ensurepip") is None or ask(*pip) is None):
         return "its pip does not start"
     return None
 
@@ -166,7 +173,8 @@ def remove_venv():
     if os.path.islink(VENV) or os.path.isfile(VENV):
         os.unlink(VENV)                                        # what a link points to is not ours to delete
     else:
-        shutil.rmtree(VENV)
+        with Stage("removing it"):
+            shutil.rmtree(VENV)
 
 
 def make_venv(python):
@@ -221,7 +229,7 @@ def pip(says, *args):
         text = "\n".join(lines)
         where = "; pip's words are in " + os.path.relpath(LOG, ROOT)
         if "No space left" in text:
-            raise Stop("the disk is full: rlkit's environment needs about 3 GB" + where)
+            raise Stop("the disk is full: rlkit's environment needs about 2 GB" + where)
         if any(word in text for word in OFFLINE):
             raise Stop("no network: pip cannot reach its package index; connect and run the same command again" + where)
         errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:] or ["no output"]
@@ -239,10 +247,13 @@ def install(files):
     if files != BASE and os.path.exists(path(NO_DEPS)):
         pip("packages without their dependencies", "--no-deps", "-r", NO_DEPS)
     pip("rlkit itself", "--no-deps", "-e", ".")
+    lost = missing(files) or []
+    if lost:                                                   # pip believes a package's label, we look for the package
+        pip("damaged packages again", "--force-reinstall", "--no-deps", *[n + "==" + v for n, v in pins(files).items()
+                                                                            if n in lost])
     with Stage("trying every import"):
         lost = missing(files)
-        names = sorted(n.replace("-", "_") for n in pins(BASE))
-        if lost or lost is None or ask(PYTHON, "-c", "import " + ", ".join(names)) is None:
+        if lost or lost is None or ask(PYTHON, "-c", "import " + ", ".join(modules(BASE))) is None:
             raise Damaged("packages do not import" + "".join(": " + n for n in lost or []))
     settings = os.path.join(VENV, "share", "jupyter", "lab", "settings")
     os.makedirs(settings, exist_ok=True)
@@ -265,7 +276,7 @@ def setup(files):
         raise Stop(f"no permission to write in {ROOT}; copy rlkit into a folder of your own")
     with Lock():
         python = find_python()
-        say("rlkit: setting up .venv" + ("" if stamps() else " (once: a few minutes, about 3 GB)"))
+        say("rlkit: setting up .venv" + ("" if stamps() else " (once: a few minutes, about 2 GB)"))
         why = broken() if os.path.lexists(VENV) else None
         if why:
             say(f"  the old .venv is not usable, {why}: making it anew")
