@@ -85,7 +85,7 @@ def evaluate(mdp: MDP, pi: np.ndarray, gamma: float = 1.0, horizon: int | None =
         P, r = _follow(mdp, pi)
         if gamma == 1:
             _must_end(P, mdp.terminal, np.ones_like(mdp.terminal), "this policy")
-        return np.linalg.solve(np.eye(mdp.S) - gamma * P, r[..., None])[..., 0]
+        return _sum_over_time(P, r, gamma)
     v = np.zeros(mdp.S)
     for t in reversed(range(horizon)):
         if timed or t == horizon - 1:
@@ -138,7 +138,7 @@ def occupancy(mdp: MDP, pi: np.ndarray, gamma: float = 1.0, horizon: int | None 
         if gamma == 1:
             _must_end(P, mdp.terminal, reached, "this policy")
         P = P * reached[..., None]                                        # elsewhere I - P could be singular
-        d = np.linalg.solve(np.eye(mdp.S) - gamma * P.swapaxes(-1, -2), mdp.start[..., None])[..., 0]
+        d = _sum_over_time(P.swapaxes(-1, -2), mdp.start, gamma)
         return np.maximum(d * ~mdp.terminal, 0.0)[..., None] * pi         # the solver may leave -1e-17
     now, d = mdp.start, 0.0                                               # now [..., S]: γ^t Pr(s_t = s)
     for t in range(horizon):
@@ -297,6 +297,14 @@ def _follow(mdp, pi):
     return (pi[..., None, :] @ mdp.P)[..., 0, :], (pi * mdp.R).sum(-1)
 
 
+def _sum_over_time(P, r, gamma):
+    """Σ_t (γP)^t r = (I - γP)^-1 r.  P: [..., S, S], r: [..., S]."""
+    P = P * -gamma
+    s = np.arange(P.shape[-1])
+    P[..., s, s] += 1
+    return np.linalg.solve(P, r[..., None])[..., 0]
+
+
 def _best(q):
     """[..., S, A] bool: the actions that are as good as the best."""
     return q >= q.max(-1, keepdims=True) - TIE * np.abs(q).max((-1, -2), keepdims=True)
@@ -311,11 +319,16 @@ def _policy_iteration(mdp, gamma):
     # has a cycle with positive mean reward; and where nothing gains, v is best among all policies that end.
     pi = np.full(np.broadcast_shapes(mdp.P.shape[:-1], mdp.R.shape), 1 / mdp.A)
     who = "the uniform policy, so every policy,"
+    if gamma < 1:                                                         # any start will do: a few sweeps are cheap
+        q = mdp.R
+        for _ in range(6):
+            q = _backup(mdp, q.max(-1), gamma)
+        pi = _one_hot(q.argmax(-1), mdp.A)
     for _ in range(1000):
         P, r = _follow(mdp, pi)
         if gamma == 1:
             _must_end(P, mdp.terminal, np.ones_like(mdp.terminal), who)
-        v = np.linalg.solve(np.eye(mdp.S) - gamma * P, r[..., None])[..., 0]
+        v = _sum_over_time(P, r, gamma)
         q = _backup(mdp, v, gamma)
         gain = q.max(-1) - v > TIE / mdp.A * np.abs(q).max((-1, -2))[..., None]
         if not gain.any():
@@ -434,13 +447,13 @@ def _finite(x, name):
 
 def _rescaled(p, name, skip):
     """p with rows that sum to 1 exactly, where they did up to rounding; `skip` marks the rows of terminal states."""
-    _finite(p, name)
-    if (p < 0).any():
-        at = tuple(map(int, np.argwhere(p < 0)[0]))
-        raise ValueError(f"{name}{list(at)} is {p[at]}, expected a probability ≥ 0")
     total = p.sum(-1, keepdims=True)
     off = np.abs(np.where(skip, 1.0, total) - 1)
-    if off.max() > ROUNDING:
+    if p.min() < 0 or not off.max() <= ROUNDING:                          # not: a NaN in p is one in off
+        _finite(p, name)
+        if (p < 0).any():
+            at = tuple(map(int, np.argwhere(p < 0)[0]))
+            raise ValueError(f"{name}{list(at)} is {p[at]}, expected a probability ≥ 0")
         at = tuple(map(int, np.argwhere(off > ROUNDING)[0]))[:-1]
         row = f"row {list(at)} of {name}" if at else name
         raise ValueError(f"{row} sums to {total[at + (0,)]:.6g}, expected 1: probabilities; divide by the sum")
