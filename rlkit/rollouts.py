@@ -30,6 +30,8 @@ def collect(env: str | gymnasium.Env | VectorEnv | Callable[[], gymnasium.Env],
     policy: policy(obs [B, ...], rng) -> action [B, ...], one for each of the B environments side by side.
     episodes: so many whole episodes.  transitions: exactly so many, of whole episodes in the order they were started;
     the last one is cut and marked truncated.  One of the two.
+    num_envs: how many play side by side. Those that are through wait, stepping, for the last of all: where steps are
+    slow and episodes of very different length, take few.
     max_steps: truncate episodes here at the latest; an environment that never ends by itself needs it.
     rng: the only source of chance: it gives the environments their seed and the policy its numbers.
     name: what this source is called in a mix.
@@ -37,11 +39,13 @@ def collect(env: str | gymnasium.Env | VectorEnv | Callable[[], gymnasium.Env],
     Raises ValueError if an action is not in the action space (nothing is clipped unseen), or if observations or
     actions are not arrays.
     """
-    if (episodes is None) == (transitions is None) or (episodes or transitions) < 1:
+    wanted = transitions if episodes is None else episodes
+    if (episodes is None) == (transitions is None) or wanted < 1:
         raise ValueError(f"episodes is {episodes} and transitions {transitions}, expected one of the two, ≥ 1")
-    if max_steps is not None and max_steps < 1:
-        raise ValueError(f"max_steps is {max_steps}, expected a number of steps ≥ 1, or None for no further limit")
-    venv = env if isinstance(env, VectorEnv) else _vectorised(env, min(num_envs, episodes or transitions), max_steps)
+    if num_envs < 1 or max_steps is not None and max_steps < 1:
+        raise ValueError(f"num_envs is {num_envs} and max_steps is {max_steps}, expected numbers ≥ 1, or None for no "
+                         "further limit of steps")
+    venv = env if isinstance(env, VectorEnv) else _vectorised(env, min(num_envs, wanted), max_steps)
     spaces = dict(observation_space=venv.single_observation_space, action_space=venv.single_action_space)
     for what, space in spaces.items():
         if not isinstance(space, Box | Discrete | MultiDiscrete | MultiBinary):
