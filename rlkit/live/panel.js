@@ -26,7 +26,7 @@ function iconButton(name, text, title) {
   return button;
 }
 
-const thin = (n) => Math.round(n).toLocaleString("en").replace(/,/g, "\u202f");
+const thin = (n) => (n < 1e4 ? String(Math.round(n)) : Math.round(n).toLocaleString("en").replace(/,/g, "\u202f"));
 const rate = (v) => (v >= 100 ? thin(Number(v.toPrecision(2))) : v.toPrecision(2));
 
 function render({ model, el }) {
@@ -38,12 +38,12 @@ function render({ model, el }) {
 
   const root = make("section", "rlkit-panel", {
     role: "group", "aria-label": face.title || (face.sweeps ? "Explorer" : "Live panel"),
-    "data-rlkit-state": "idle", "data-rlkit-step": "0", "data-rlkit-error": "", "data-lm-suppress-shortcuts": "true",
+    "data-rlkit-state": "idle", "data-rlkit-step": "0", "data-rlkit-error": "",
   });
   const clean = [];
   const shade = () => root.classList.toggle("rlkit-dark", isDark());
   shade();
-  clean.push(onTheme(shade));
+  clean.push(onTheme(shade), keepKeys(root));
 
   /** Tell the kernel. If it stays silent, say why: on ipykernel 6 a running cell comes first. */
   function ask(what, more = {}) {
@@ -237,6 +237,19 @@ function render({ model, el }) {
   };
 }
 
+/**
+ * Arrows, Enter and letters belong to the control that has the focus; Lab would take them for its own. What is pressed
+ * with Ctrl, Alt or Meta (save, say) stays with Lab. It asks the focused element only, and before anyone else can.
+ */
+function keepKeys(root) {
+  const before = (event) => {
+    if (!root.contains(event.target)) return;
+    event.target.toggleAttribute("data-lm-suppress-shortcuts", !(event.ctrlKey || event.metaKey || event.altKey));
+  };
+  addEventListener("keydown", before, true);
+  return () => removeEventListener("keydown", before, true);
+}
+
 /** One control: {node, show(state, settled)}. `send` gets {position, drag} whenever it is moved. */
 function makeField(c, view, sweeps, send) {
   const id = `rlkit-${view}-${c.name}`;
@@ -250,8 +263,8 @@ function makeField(c, view, sweeps, send) {
   const described = sweeps ? {} : { "aria-describedby": pill.id };
   const name = `${c.symbol} ${c.label}`.trim();
   const common = { id, title: c.says, ...described };
-  let input, drag = 0;
-  const begin = Math.floor(Math.random() * 1e9);
+  let input, moved = 0;
+  let drag = Math.floor(Math.random() * 1e9);
 
   if (c.kind === "choice") {
     input = make("select", "", common, ...c.texts.map((t, i) => make("option", "", { value: i }, t)));
@@ -288,12 +301,13 @@ function makeField(c, view, sweeps, send) {
       input.setAttribute("aria-valuetext", text);
       input.style.setProperty("--at", Number(input.value) / Math.max(1, c.high));
     };
-    // One drag is one change, however many values it passes: the marker line stays where it began.
+    // One drag, or keys pressed in a row, is one change: its marker line stays where it began.
     input.oninput = () => {
+      if (performance.now() - moved > 900) drag += 1;
+      moved = performance.now();
       paint();
-      send({ position: Number(input.value), drag: begin + drag });
+      send({ position: Number(input.value), drag });
     };
-    input.onchange = () => (drag += 1);
   }
   input.classList.add(`rlkit-knob-${c.name}`);
   input.setAttribute("aria-label", name);

@@ -157,12 +157,15 @@ class Picture {
       legend: { bgcolor: "rgba(0,0,0,0)", ...layout.legend },
     });
     for (const t of data) if (t.xaxis === undefined && t.type !== "pie") t.xaxis = "x";
-    for (const key of Object.keys(layout).concat("xaxis", "yaxis")) {
+    for (const key of new Set([...Object.keys(layout), "xaxis", "yaxis"])) {
       if (!/^[xy]axis\d*$/.test(key)) continue;
       const axis = (layout[key] = { automargin: true, ...layout[key] });
+      if (key[0] === "x") fewTicks(axis, this.width - 90);
+      if (axis.type === "log") axis.tickfont ??= { size: 10 }; // powers are drawn a size larger than asked
       Object.assign(axis, { gridcolor: theme.grid, zerolinecolor: theme.line, linecolor: theme.line, tickcolor: theme.line });
       axis.title = typeof axis.title === "string" ? { text: axis.title } : { ...axis.title };
     }
+    stackPanes(layout, this.width);
     markLines(data, layout, this.extra.marks, theme);
     return { data: [...ghosts, ...data], layout };
   }
@@ -174,6 +177,50 @@ class Picture {
     this.endTheme();
     this.Plotly?.purge(this.box);
   }
+}
+
+const NARROW = 190; // pixels: below this two panes side by side cannot be read
+
+/** Where the panes of a figure would be too narrow, put them below each other; their titles and shapes go with them. */
+function stackPanes(layout, width) {
+  const { margin } = layout;
+  const inner = width - margin.l - margin.r;
+  const panes = Object.keys(layout).filter((k) => /^xaxis\d*$/.test(k) && layout[k].domain).map((k) => {
+    const x = layout[k], y = layout[(x.anchor ?? "y").replace("y", "yaxis")];
+    return { x, y, box: [...x.domain, ...(y?.domain ?? [0, 1])] };
+  });
+  const loose = Object.keys(layout).some((k) => /^[xy]axis/.test(k) && layout[k].overlaying);
+  if (panes.length < 2 || loose || panes.some((p) => !p.y) || panes.every((p) => (p.box[1] - p.box[0]) * inner >= NARROW)) return;
+  panes.sort((a, b) => b.box[3] - a.box[3] || a.box[0] - b.box[0]);
+  const high = 200, gap = 84, old = layout.height - margin.t - margin.b;
+  const tall = panes.length * (high + gap) - gap;
+  panes.forEach((pane, i) => {
+    const top = 1 - (i * (high + gap)) / tall;
+    const to = [0, 1, Math.max(0, top - high / tall), top];
+    const [x0, x1, y0, y1] = pane.box;
+    pane.x.domain = to.slice(0, 2);
+    pane.y.domain = to.slice(2);
+    const mapX = (x) => (x - x0) / (x1 - x0);
+    const mapY = (y) => to[2] + ((y - y0) / (y1 - y0)) * (to[3] - to[2]);
+    const within = (x, y) => x >= x0 - 1e-6 && x <= x1 + 1e-6 && y >= y0 - 1e-6 && y <= y1 + 0.06;
+    for (const note of layout.annotations ?? []) {
+      if (note.xref === "paper" && note.yref === "paper" && !note.moved && within(note.x, note.y)) {
+        Object.assign(note, { x: mapX(note.x), y: mapY(note.y), moved: true });
+      }
+    }
+  });
+  for (const note of layout.annotations ?? []) delete note.moved;
+  if (layout.legend.y > 1) layout.legend.y = 1 + ((layout.legend.y - 1) * old) / tall;
+  layout.height = tall + margin.t + margin.b;
+  for (const { x } of panes) fewTicks(x, inner);
+}
+
+/** Labels that lie flat: as many as the axis has room for at this width. */
+function fewTicks(axis, width) {
+  const [left, right] = axis.domain ?? [0, 1];
+  axis.tickangle ??= 0;
+  axis.room ??= axis.nticks || 6;
+  if (axis.type !== "category") axis.nticks = Math.max(2, Math.min(axis.room, Math.floor((width * (right - left)) / 48)));
 }
 
 /** The curves of a pinned run: thin, grey, dashed, with a letter at their end. */
