@@ -27,9 +27,10 @@ def read(name_or_path: str | os.PathLike, *, drop_empty: bool = False) -> Datase
     """A Minari dataset as flat arrays, exactly.
 
     name_or_path: the id of one, or the folder one lies in (the one that holds `data`, or `data` itself).
-    Observations that are a Dict or Tuple of arrays are flattened in the order of `gymnasium.spaces.flatten`, with a
-    warning that says which part stands where; Discrete parts become one-hot. Episodes that end with neither flag are
-    marked truncated, with a warning that counts them. The source is the id, unless `write` kept others.
+    Observations that are a Dict or Tuple of arrays are flattened as `gymnasium.spaces.flatten` does it for the space
+    Minari gives (which sorts the names; an environment need not), with a warning that says which part stands where;
+    Discrete parts become one-hot. Episodes that end with neither flag are marked truncated, with a warning that counts
+    them. The source is the id, unless `write` kept others.
     Raises FileNotFoundError if it is neither here nor to be had, ValueError if it cannot be read or does not fit.
     """
     stored = _open(name_or_path)
@@ -41,8 +42,8 @@ def read(name_or_path: str | os.PathLike, *, drop_empty: bool = False) -> Datase
         about = stored.storage.metadata
         labels = [m.get("source", 0) for m in stored.storage.get_episode_metadata(stored.episode_indices)]
         episodes = [dict(obs=e.observations if flat else _flatten(e.observations, stored.observation_space),
-                         action=e.actions, reward=e.rewards, terminated=e.terminations, truncated=e.truncations,
-                         source=label)
+                         action=e.actions, reward=e.rewards, source=label,
+                         terminated=np.asarray(e.terminations, bool), truncated=np.asarray(e.truncations, bool))
                     for e, label in zip(stored, labels)]
     except NotImplementedError as e:
         raise ValueError(f"observations of {stored.id} hold {e}, expected Box, Discrete or MultiBinary parts") from None
