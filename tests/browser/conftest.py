@@ -78,6 +78,21 @@ class Lab:
         nbformat.write(nb, self.notebooks / f"{name}.ipynb")
         return name
 
+    def kernel7(self) -> None:
+        """A kernel spec `k7` with ipykernel 7, which is put under build/ once and shadows the pinned 6."""
+        target = ROOT / "build" / "ipykernel7"
+        if not (target / "ipykernel").exists():
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target)]
+            got = subprocess.run([*pip, "ipykernel==7.4.0"], capture_output=True, text=True)
+            if got.returncode:
+                shutil.rmtree(target, ignore_errors=True)
+                pytest.skip("ipykernel 7 could not be installed: " + (got.stderr.strip().splitlines() or ["?"])[-1])
+        spec = self.folder / "jupyter_path" / "kernels" / "k7"
+        spec.mkdir(parents=True, exist_ok=True)
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        (spec / "kernel.json").write_text(json.dumps(dict(
+            argv=argv, display_name="ipykernel 7", language="python", env=dict(PYTHONPATH=str(target)))))
+
     def end_kernels(self) -> None:
         for session in self.api("sessions"):
             self.api(f"sessions/{session['id']}", "DELETE")
@@ -184,7 +199,7 @@ def open_page(lab, browser):
 
 
 @pytest.fixture(scope="session")
-def figures_of_merit():
+def merit():
     """What was measured in the browser; printed at the end and written to build/browser.json."""
     found: dict = {}
     yield found

@@ -18,7 +18,7 @@ class Config:
     scattered: bool = knob(True, says="scattered start: each run begins somewhere else", restart=True)
     runs: int = knob(8, 2, 32, symbol="R", says="runs: how many learn side by side", restart=True)
     seed: int = knob(0, 0, 9999, says="seed: which random numbers", restart=True)
-    steps: int = knob(6000, 100, 10000, log=True, says="length: updates of one run", restart=True)
+    steps: int = knob(6000, 100, 100000, log=True, says="length: updates of one run", restart=True)
     __post_init__ = check
 
 
