@@ -139,13 +139,13 @@ def occupancy(mdp: MDP, pi: np.ndarray, gamma: float = 1.0, horizon: int | None 
             _must_end(P, mdp.terminal, reached, "this policy")
         P = P * reached[..., None]                                        # elsewhere I - P could be singular
         d = _sum_over_time(P.swapaxes(-1, -2), mdp.start, gamma)
-        return np.maximum(d * ~mdp.terminal, 0.0)[..., None] * pi         # the solver may leave -1e-17
+        return np.maximum(d, 0.0)[..., None] * pi                         # the solver may leave -1e-17
     now, d = mdp.start, 0.0                                               # now [..., S]: γ^t Pr(s_t = s)
     for t in range(horizon):
         if timed or t == 0:
             pi_t = pi[t] if timed else pi
             P, _ = _follow(mdp, pi_t)
-        d = d + (now * ~mdp.terminal)[..., None] * (pi_t if timed else 1.0)
+        d = d + now[..., None] * (pi_t if timed else 1.0)                 # pi is 0 where nothing is done any more
         now = gamma * (now[..., None, :] @ P)[..., 0, :]
     return d if timed else d * pi
 

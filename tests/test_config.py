@@ -81,7 +81,7 @@ def test_knobs_hands_out_copies():
 
 def test_changed_names_the_difference_and_only_it():
     base = Config()
-    assert changed(base, base) == {}
+    assert changed(base, base) == {} == changed(Config(alpha=float("0.1")), base)
     assert changed(replace(base, alpha=1, note="x"), base) == {"alpha": 1.0, "note": "x"}
 
 

@@ -138,6 +138,20 @@ def test_a_long_horizon_comes_down_to_the_discounted_value():
         np.testing.assert_allclose(f(0.9, 300), f(0.9), rtol=1e-10)       # 0.9^300 / 0.1 is 2e-13
 
 
+@pytest.mark.parametrize("gamma", [1.0, 0.9])
+def test_a_backup_is_one_step_and_the_value_afterwards(gamma):
+    rng = np.random.default_rng(18)
+    mdp, v = random_mdp(rng, S=4, A=2), rng.normal(size=(3, 4))           # v of the end is not 0: it must not count
+    by_hand = [[[mdp.R[s, a] + gamma * sum(mdp.P[s, a, k] * u[k] for k in range(3)) for a in range(2)]
+                for s in range(3)] for u in v]
+    q = m.backup(mdp, v, gamma)
+    np.testing.assert_allclose(q[:, :3], by_hand, **EXACT)
+    assert (q[:, 3] == 0).all()
+    pi = random_policy(rng, mdp)
+    v = evaluate(mdp, pi, gamma)
+    np.testing.assert_allclose((pi * m.backup(mdp, v, gamma)).sum(-1), v, **EXACT)
+
+
 # ---- planning ------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("gamma", [1.0, 0.9])
