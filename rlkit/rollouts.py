@@ -106,7 +106,7 @@ def _play(venv: VectorEnv, policy, rng, episodes, transitions, max_steps) -> tup
         for b in np.flatnonzero(live & (done | stopped)):
             final_obs[int(number[b])], lengths[int(number[b])] = after[b], int(steps[b])
             number[b], steps[b] = (started, 0) if started < most else (-1, 0)
-            started += started < most
+            started += 1
         again = stopped | done if mode is AutoresetMode.DISABLED else stopped
         if again.any():
             obs = _restart(venv, again, obs)
