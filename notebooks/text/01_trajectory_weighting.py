@@ -216,3 +216,151 @@ def learning(history, cfg):
 live.Panel(weighted_offline, WeightedConfig(), learning, title="Three ways to draw a minibatch",
            presets={"Paper": WeightedConfig(), "IQL": dict(algorithm="iql"), "TD3+BC": dict(algorithm="td3bc"), "CQL": dict(algorithm="cql"),
                     "Trust one": dict(alpha=0.005)})
+
+# %% [markdown]
+# **What to look for.** AW beats RW here, for the reason of *Lucky starts*: a pendulum that starts near the top earns a high return
+# whoever holds it. Plain cloning hardly learns at all, because averaging an expert's full torque with noise gives a weak torque.
+# The ESS on the right says what the weights cost: with *Trust one* the networks see a handful of trajectories.
+#
+# ### MuJoCo
+#
+# The same learner on `HalfCheetah-v5` with datasets that two behaviour policies collect now (the first 200 steps of each
+# episode, 10 % of them by an expert). The expert is a small network that was trained online; its weights ship with the course.
+
+# %%
+from rlkit.envs import mixed
+
+cheetah = WeightedConfig(task="halfcheetah", algorithm="bc", sigma=0.1, seeds=2, steps=500)
+*_, last = weighted_offline(cheetah, np.random.default_rng(0), every=cheetah.steps)
+table = {NAMES[s]: last.score[g] for g, s in enumerate(SCHEMES)}
+pane = figures.bars(list(table), [v.mean() for v in table.values()], f"HalfCheetah-v5, BC, {cheetah.steps} steps, {cheetah.seeds} seeds",
+                    "score: 0 random, 100 expert", (-10, 120), low=[v.min() for v in table.values()], high=[v.max() for v in table.values()])
+live.Plot(figures.board([pane], height=340, says="; ".join(f"{k}: {v.mean():.0f}" for k, v in table.items())))
+
+# %% [markdown]
+# ### Your own data
+#
+# Put the name of a local [Minari](https://minari.farama.org) dataset, its folder, or an `.npz` written by `Dataset.save` below, and learn
+# before any training what weighting can do for it: `room` bounds how far the weighted mean return can rise at this
+# temperature (Cauchy–Schwarz: $\sum_i w_i G_i-\bar G\le\sqrt{\mathrm{PSV}\cdot N/\mathrm{ESS}}$, with PSV the part of the variance
+# of returns that lies above their mean).
+
+# %%
+from rlkit import measures
+from rlkit.trajectories import Dataset
+
+WHERE = None                                  # "D4RL/pen/human-v2", a folder, or "mine.npz"
+yours = data if WHERE is None else Dataset.load(WHERE) if str(WHERE).endswith(".npz") else Dataset.from_minari(WHERE)
+measures.describe(yours)
+
+# %% [markdown]
+# ## Where it breaks
+#
+# **Luck in the transitions.** One decision: *safe* pays 0.6; *gamble* pays 1 with probability 0.3, else nothing. Among the best trajectories stand the lucky
+# gamblers. Copying them copies the gamble, not the luck: the promise rises to 1 while the policy falls to 0.3. There is only one
+# start, so advantage weighting cannot help.
+
+# %%
+alphas = np.geomspace(0.03, 3, 60)
+gamble = np.array([tw.gamble_policy(a) for a in alphas])                                       # [60, 3]: π_w(gamble), J, Σ w G
+pane = figures.curves(alphas, {"Σ w G": gamble[:, 2], "RW": gamble[:, 1], "behaviour": np.full(60, 0.45)}, "temperature α", "reward",
+                      "The gamble: a promise the world does not keep", log_x=True, y_range=(0, 1.05))
+live.Plot(figures.board([pane], height=340, says=f"At α = 0.1 the weighted data promise {tw.gamble_policy(0.1)[2]:.2f}, and the policy earns {tw.gamble_policy(0.1)[1]:.2f}; behaviour earned 0.45."))
+
+# %% [markdown]
+# **Short pieces.** Cut the same episodes into segments of five steps. A good piece no longer knows that it led to the goal, so
+# trajectory weights lose most of their power. Weights of single transitions, from the flow that must balance (*density-ratio weighting*,
+# here solved exactly), do not notice the cut.
+
+# %%
+from rlkit.improve import flow_weights
+
+whole, cut = tw.dataset(0.05, seed=3), tw.dataset(0.05, seed=3).cut(5)
+rows = {}
+for name, d in {"whole episodes": whole, "5-step pieces": cut}.items():
+    aw = empirical.weighted_policy(d, tw.trajectory_weights(d, "aw", 0.1), 64, 4)
+    dw = empirical.weighted_policy(d, flow_weights(d, lake, 0.1), 64, 4)
+    rows[name] = score(grid.expected_return(lake, np.stack([aw, dw])))
+    print(f"{name:15s}  AW {rows[name][0]:5.1f}   DW, exact {rows[name][1]:5.1f}")
+
+# %% [markdown]
+# **The wrong sampler.** Drawing a trajectory first and a transition of it second is $p_{i,t}=w_i/T_i$: short trajectories then
+# weigh more than they should. It is an easy slip, and it costs:
+
+# %%
+wrong = [score(grid.expected_return(lake, empirical.weighted_policy(d, (tw.trajectory_weights(d, "rw", 0.1) / d.lengths), 64, 4)))
+         for d in (tw.dataset(0.05, seed=k) for k in range(5))]
+right = [score(grid.expected_return(lake, empirical.weighted_policy(d, tw.trajectory_weights(d, "rw", 0.1), 64, 4)))
+         for d in (tw.dataset(0.05, seed=k) for k in range(5))]
+print(f"RW, five datasets: p = w_i / Σ T_j w_j scores {np.mean(right):.0f};  w_i / T_i scores {np.mean(wrong):.0f}")
+
+# %% [markdown]
+# ## Exercises
+#
+# Each check says which property fails and gives one hint more at every try; the solution is folded below the question.
+#
+# **1. Write the weights.**
+
+# %%
+from rlkit.exercises import trajectory_weighting as exercise
+
+exercise.weights
+
+
+# %%
+def return_weights(G, alpha):
+    ...                                       # your lines here
+
+
+exercise.weights.check(return_weights)
+
+# %% [markdown]
+# **2. Predict the winner** on *Lucky starts*, before you run it.
+
+# %%
+exercise.winner
+
+# %%
+exercise.winner.check(...)                    # "RW", "AW" or "the same"
+
+# %% [markdown]
+# **3. The best temperature**, and why it is not the smallest.
+
+# %%
+exercise.temperature
+
+# %%
+exercise.temperature.check(...)               # a pair: (0.5, "a")
+
+# %% [markdown]
+# **4. Break it** with a gamble of your own.
+
+# %%
+exercise.gamble
+
+# %%
+exercise.gamble.check(...)                    # three numbers: (safe, prize, chance)
+
+# %% [markdown]
+# ## What the paper claims, and what was measured here
+#
+# Measured now, on this machine. The slow claims, with networks, are left out here; `python -m rlkit claims trajectory_weighting` runs them all,
+# for any `--seed`.
+
+# %%
+from rlkit import claims
+
+claims.table("trajectory_weighting", seed=0, fast=True)
+
+# %% [markdown]
+# ## Going further
+#
+# - Hong, Agrawal, Tachet des Combes, Laroche, *Harnessing Mixed Offline Reinforcement Learning Datasets via Trajectory Weighting*, ICLR
+#   2023, [arXiv 2306.13085](https://arxiv.org/abs/2306.13085).
+# - Hong et al., *Beyond Uniform Sampling: Offline Reinforcement Learning with Imbalanced Datasets*, NeurIPS 2023,
+#   [arXiv 2310.04413](https://arxiv.org/abs/2310.04413): weights of single transitions, so that trajectories may be short.
+# - Schweighofer et al., *A Dataset Perspective on Offline Reinforcement Learning*, CoLLAs 2022,
+#   [arXiv 2111.04714](https://arxiv.org/abs/2111.04714): which algorithm suits which data. In miniature: `rlkit.papers.dataset_perspective`.
+# - The four algorithms, one page each: `rlkit/offline/`. Many seeds, cached and resumable: `rlkit.study`.
+# - Open: in a stochastic world the weights credit luck. What would a weight look like that asks whether a good
+#   return could be had again?
