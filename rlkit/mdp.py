@@ -66,7 +66,10 @@ def backup(mdp: MDP, v: np.ndarray, gamma: float = 1.0) -> np.ndarray:
 
     v: [..., S]; v counts as 0 in terminal states.  Gives [..., S, A], 0 in terminal states.
     """
-    return _backup(_read(mdp), np.asarray(v, float) * ~np.asarray(mdp.terminal), gamma)
+    mdp, v = _read(mdp), np.asarray(v, float)
+    if v.shape[-1:] != (mdp.S,):
+        raise ValueError(f"v has shape {v.shape}, expected [..., S] with S={mdp.S}")
+    return _backup(mdp, np.where(mdp.terminal, 0.0, v), gamma)
 
 
 def evaluate(mdp: MDP, pi: np.ndarray, gamma: float = 1.0, horizon: int | None = None, *,
@@ -167,8 +170,7 @@ def simulate(mdp: MDP, pi: np.ndarray, n: int, rng: np.random.Generator, horizon
         raise ValueError(f"n is {n!r}, expected a number of episodes ≥ 1")
     move = _Rows(mdp.P)
     act = [_Rows(p) for p in pi] if timed else [_Rows(pi)]
-    state = _Rows(mdp.start[None]).draw(np.zeros(n, int), rng)
-    final, live, steps = state.copy(), np.arange(n), []
+    final, live, steps = _Rows(mdp.start[None]).draw(np.zeros(n, int), rng), np.arange(n), []
     for t in range(horizon):
         s = final[live]
         a = act[t if timed else 0].draw(s, rng)
@@ -206,6 +208,9 @@ def from_gymnasium(env) -> MDP:
         raise ValueError(f"{name}: a fickle passenger changes destination outside the table; make it with "
                          "fickle_passenger=False")
     S, A = len(table), len(table[0])
+    if any(len(table[s]) != A for s in range(S)):
+        raise ValueError(f"{name}: states differ in their number of actions, expected {A} in each; give an action that "
+                         "is not allowed the effect it has")
     start = np.asarray(start, float)
     rows = [(s, a, *outcome) for s in range(S) for a in range(A) for outcome in table[s][a] if outcome[0] > 0]
     s, a, p, s2, r, ends = map(np.array, zip(*rows))
@@ -315,6 +320,10 @@ def _one_hot(action, A):
 
 
 def _policy_iteration(mdp, gamma):
+    too_near = ValueError(f"gamma is {gamma!r}: so near 1, float64 cannot tell a good policy from a bad one; "
+                          "use gamma=1, or a horizon")
+    if 1 - 1e-7 < gamma < 1:
+        raise too_near
     # Only strict gains move the policy. So at γ = 1 a policy that ends is followed by one that ends, unless the new one
     # has a cycle with positive mean reward; and where nothing gains, v is best among all policies that end.
     pi = np.full(np.broadcast_shapes(mdp.P.shape[:-1], mdp.R.shape), 1 / mdp.A)
@@ -324,7 +333,7 @@ def _policy_iteration(mdp, gamma):
         for _ in range(6):
             q = _backup(mdp, q.max(-1), gamma)
         pi = _one_hot(q.argmax(-1), mdp.A)
-    for _ in range(1000):
+    for _ in range(1000):                                                 # each round gains; ten are many
         P, r = _follow(mdp, pi)
         if gamma == 1:
             _must_end(P, mdp.terminal, np.ones_like(mdp.terminal), who)
@@ -336,13 +345,12 @@ def _policy_iteration(mdp, gamma):
         pi = np.where(gain[..., None], _one_hot(q.argmax(-1), mdp.A), pi)
         who = "a policy that gains on every round"
     else:
-        raise ValueError(f"no best policy after 1000 rounds at gamma={gamma}: too near 1 for exact arithmetic; "
-                         "give a horizon instead")
+        raise too_near
     best = _best(q)
     if gamma < 1:
         return v, q, _one_hot(best.argmax(-1), mdp.A)
     action, ends = np.zeros(v.shape, int), np.broadcast_to(mdp.terminal, v.shape)
-    while not ends.all():                                                 # backwards from the ends, one step a round
+    for _ in range(mdp.S):                                                # backwards from the ends, one step a round
         nearer = best & ((mdp.P > 0) @ ends[..., None, :, None].astype(float) > 0)[..., 0]
         new = nearer.any(-1) & ~ends
         action, ends = np.where(new, nearer.argmax(-1), action), ends | new

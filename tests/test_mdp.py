@@ -147,6 +147,9 @@ def test_a_backup_is_one_step_and_the_value_afterwards(gamma):
     q = m.backup(mdp, v, gamma)
     np.testing.assert_allclose(q[:, :3], by_hand, **EXACT)
     assert (q[:, 3] == 0).all()
+    assert (m.backup(mdp, put(3, np.nan)(v[0].copy()), gamma) == q[0]).all()
+    with pytest.raises(ValueError, match=r"v has shape \(3,\), expected \[..., S\] with S=4"):
+        m.backup(mdp, v[0, :3])
     pi = random_policy(rng, mdp)
     v = evaluate(mdp, pi, gamma)
     np.testing.assert_allclose((pi * m.backup(mdp, v, gamma)).sum(-1), v, **EXACT)
@@ -230,6 +233,19 @@ def test_where_no_policy_ends_or_one_gains_for_ever_the_error_says_so():
     P[0, 1] = P[0, 0]
     with pytest.raises(ValueError, match="from state 0 the uniform policy, so every policy, never ends"):
         solve(stay_pays._replace(P=P))
+
+
+def test_a_discount_next_to_one_is_planned_for_or_refused():
+    rng, gamma = np.random.default_rng(19), 1 - 1e-6
+    for _ in range(10):                                                   # deterministic, many ties, cycles everywhere
+        P = np.eye(20)[rng.integers(0, 20, (20, 3))]
+        mdp = MDP(P, rng.integers(-1, 2, (20, 3)), np.eye(20)[0], np.zeros(20, bool))
+        v, _, pi = solve(mdp, gamma)
+        np.testing.assert_allclose(evaluate(mdp, pi, gamma), v, rtol=1e-6, atol=1e-6)     # 10 of 16 digits are left
+        best = solve(mdp, horizon=2000)[0] / 2000                         # the mean reward of the best cycle, nearly
+        np.testing.assert_allclose(v * (1 - gamma), best, atol=0.03)      # up to the way to it: 20 steps of 2 in 2000
+    with pytest.raises(ValueError, match="gamma is 0.99999999.*use gamma=1, or a horizon"):
+        solve(mdp, 1 - 1e-9)
 
 
 def test_a_policy_that_may_never_end_has_no_undiscounted_value():
@@ -474,6 +490,9 @@ def test_worlds_without_a_usable_table_are_refused_with_a_way_out():
     assert from_gymnasium(Moody()).terminal.tolist() == [False, True]
     Moody.P[0][0] = [(0.5, 1, 0.0, True), (0.25, 0, 0.0, False), (0.25, 1, 0.0, False)]
     with pytest.raises(ValueError, match="state 1 ends the episode .* not from state 0 by action 0"):
+        from_gymnasium(Moody())
+    Moody.P[1][1] = Moody.P[1][0]
+    with pytest.raises(ValueError, match="states differ in their number of actions, expected 1"):
         from_gymnasium(Moody())
     del Moody.initial_state_distrib
     with pytest.raises(ValueError, match="initial_state_distrib"):
