@@ -13,8 +13,8 @@ A linear critic J^θ = base + Φ·θ has δ = u·θ + R, and each choice of ξ i
     ξ_k = Φ_{k+1}, or half way: not functions of the past either: Itô's integral is not Stratonovich's
 
 Mean-square TD error looks right and is wrong: as Δt → 0 it measures the noise σ ∂_xJ dW of M, not its drift, and picks
-the flattest critic. Read `solve`, then `martingale`, then `experiment`, the chapter's picture as one pure function.
-Exact answers are in `martingale_exact`, learning step by step in `martingale_online`.
+the flattest critic. Read `solve`, then `martingale`, then `Config`, the settings of the chapter. Exact answers are in
+`martingale_exact`, learning step by step in `martingale_online`, the chapter's pictures in `martingale_experiment`.
 Source: Jia & Zhou (2022), Policy Evaluation and Temporal-Difference Learning in Continuous Time and Space: A
 Martingale Approach, JMLR 23(154). The examples are ours.
 
@@ -23,27 +23,16 @@ Axes: K steps, N paths, p features, R runs.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from rlkit.config import check, knob
-from rlkit.envs.diffusions import path
-from rlkit.papers.martingale_exact import (
-    TESTS,
-    WORLDS,
-    Population,
-    World,
-    brownian_limit,
-    ou_theta,
-    population,
-    world,
-)
+from rlkit.papers.martingale_exact import TESTS, WORLDS, World, world
 from rlkit.paths import Paths
-from rlkit.stats import loglog_slope
 
 CHUNK = 2**14                             # transitions worked on at once: they stay in the cache, memory stays flat
 
@@ -139,6 +128,75 @@ def martingale_loss(M: np.ndarray, dt: np.ndarray) -> float:
     return float(np.mean(np.sum((M[-1] - M[:-1]) ** 2 * dt, axis=0)) / 2)
 
 
+# ---- the settings of the chapter
+
+OBJECTIVES = ("CTD", "ML", "MSTDE", "double", "GTD", "GTD2", "TDC")
+
+
+@dataclass(frozen=True)
+class Config:
+    """World, grid, method and learning; the values are ours, in the spirit of the paper."""
+
+    world: str = knob("brownian", choices=WORLDS, restart=True,
+                      says="paid X_T² at the end (brownian), or x² for ever, from rest (ou) or from N(0, 1) (ou-wide)")
+    objective: str = knob("MSTDE", choices=OBJECTIVES, restart=True,
+                          says="orthogonality (CTD), martingale loss (ML), mean-square TD error (MSTDE), and kin")
+    test: str = knob("left", symbol="ξ", choices=("left", "mid", "right", "trace", "constant"), restart=True,
+                     says="the test function of CTD, and the end of the step at which it looks")
+    dt: float = knob(0.05, 0.005, 0.25, log=True, symbol="Δt", unit="time", above=0, restart=True,
+                     says="mesh of the time grid")
+    sigma: float = knob(1.0, 0.0, 2.0, symbol="σ", least=0, restart=True, says="noise of the world")
+    beta: float = knob(1.0, 0.1, 3.0, symbol="β", unit="1/time", above=0, restart=True,
+                       says="discount rate of the ou worlds (brownian has none)")
+    kappa: float = knob(1.0, 0.1, 3.0, symbol="κ", unit="1/time", above=0, restart=True,
+                        says="pull towards 0 in the ou worlds")
+    lam: float = knob(0.5, 0.01, 1.0, log=True, symbol="λ", above=0, most=1,
+                      says="decay of the trace per unit time: a step of Δt multiplies by λ^Δt")
+    T: float = knob(1.0, 0.5, 20.0, log=True, symbol="T", unit="time", above=0, restart=True,
+                    says="length of a path")
+    n: int = knob(1000, 50, 4000, log=True, symbol="N", unit="paths", least=2, restart=True, says="sampled paths")
+    x0: float = knob(0.0, -2.0, 2.0, symbol="x₀", restart=True, says="where the brownian paths start")
+    second: bool = knob(True, symbol="2nd feature", restart=True,
+                        says="without it the critic of the ou worlds has no constant, and cannot be right")
+    alpha: float = knob(0.1, 0.01, 2.0, log=True, symbol="α", above=0, says="step size at the beginning")
+    tau: float = knob(40.0, 1.0, 1000.0, log=True, symbol="τ", unit="time", above=0,
+                      says="α falls as (1 + t/τ)^-0.6; inf leaves it constant")
+    scaling: str = knob("α", choices=("α", "α/Δt"), says="whether the step is divided by Δt: it must not be")
+    time: float = knob(200.0, 10.0, 2000.0, log=True, unit="time", above=0, restart=True,
+                       says="observed time of a learning run")
+    chains: int = knob(32, 1, 256, log=True, least=1, restart=True, says="paths watched at once; a step averages them")
+    runs: int = knob(16, 1, 32, symbol="R", least=1, restart=True, says="independent learners")
+    seed: int = knob(0, 0, 99, least=0, restart=True, says="which random numbers")
+
+    def __post_init__(self):
+        check(self)
+        if self.dt > self.T:
+            raise ValueError(f"dt is {self.dt} and T {self.T}, expected dt ≤ T; try dt={self.T / 10}")
+        if self.objective == "CTD" and self.test == "constant" and self.second:
+            raise ValueError("test='constant' is one condition, expected a critic of one feature: second=False")
+        if self.world == "brownian" and self.sigma == 0 and self.second:
+            raise ValueError("sigma is 0 in the brownian world, where nothing moves and two features cannot be told "
+                             "apart; second=False, or world='ou-wide' to see σ → 0")
+
+    @property
+    def steps(self) -> int:
+        """Updates of a learning run."""
+        return max(1, round(self.time / self.dt))
+
+    @property
+    def method(self) -> tuple[str, float]:
+        """(test, lam) of `solve` and `population` with the same answer as the objective; on a task that goes on the
+        martingale loss is the trace with λ = e^{-β}."""
+        if self.objective == "ML":
+            return ("ml", self.lam) if self.world == "brownian" else ("trace", float(np.exp(-self.beta)))
+        return {"MSTDE": "mstde", "CTD": self.test}.get(self.objective, "left"), self.lam
+
+    def problem(self) -> World:
+        """The world of these settings."""
+        return world(self.world, sigma=self.sigma, beta=self.beta, kappa=self.kappa, T=self.T, x0=self.x0,
+                     second=self.second)
+
+
 # ---- the parts of solve
 
 
@@ -152,11 +210,12 @@ def _increments(b: Paths, now: slice, features, base, beta, form, reward):
         dt[breaks] = 0.0
     g = np.exp(-beta * dt)
     if g.size and (beta * dt).max() > 0.5:
-        _warn(f"β Δt is {(beta * dt).max():.2g}, expected small: the grid is coarse for this discount")
+        warnings.warn(f"β Δt is {(beta * dt).max():.2g}, expected ≤ 0.5: the grid is coarse for this discount",
+                      stacklevel=3)
     phi = np.asarray(features(t, x), float)
     if phi.ndim < 2 or phi.shape[1:] != r.shape:
-        raise ValueError(f"features gave shape {phi.shape}, expected (p, {r.shape[0]}, {r.shape[1]}): np.stack([...]) of "
-                         "one array a feature, each of the shape of t + x")
+        raise ValueError(f"features gave shape {phi.shape}, expected (p, {r.shape[0]}, {r.shape[1]}): np.stack([...]) "
+                         "of one array a feature, each of the shape of t + x")
     v = np.empty((len(phi) + 1, *(len(dt), r.shape[1])))
     u, R = v[:-1], v[-1]
     np.multiply(phi[:, 1:], g if form == "exp" else 1.0, out=u)
@@ -262,11 +321,6 @@ def _regular(A, test):
     if dead.size or not np.isfinite(A).all() or np.linalg.cond(A / np.sqrt(np.outer(rows, columns))) > 1e12:
         which = f"feature {dead[0]} never changes: " if dead.size else ""
         raise ValueError(f"the conditions of test={test!r} leave θ open, {which}A = {np.array2string(A, precision=3)} "
-                         "is singular; leave out a feature that is constant (with β = 0) or repeats another, or pin the "
-                         "critic at the end")
+                         "is singular; leave out a feature that is constant (with β = 0) or repeats another, or pin "
+                         "the critic at the end")
     return A
-
-
-def _warn(text):
-    import warnings
-    warnings.warn(text, stacklevel=4)
