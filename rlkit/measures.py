@@ -92,12 +92,22 @@ def unique_pairs(obs: np.ndarray, action: np.ndarray, bins: int | None = None, l
                 raise ValueError(f"dimension {j} holds real numbers and bins is {bins}, expected how many bins per "
                                  "dimension to count in: the result depends on it, so state it beside the number")
             c = _bin(c, *((low[j], high[j]) if limits is not None else (c.min(), c.max())), bins)
-        values, c = np.unique(c, return_inverse=True)
-        if size * len(values) > 2**62:                                     # renumber the pairs there are
-            seen, code = np.unique(code, return_inverse=True)
-            size = len(seen)
-        code, size = code * len(values) + c, size * len(values)
+        wide = int(c.max()) - int(c.min()) + 1
+        if wide < 2**31:
+            c = c.astype(np.int64) if c.dtype.itemsize < 8 else c          # a difference of int8 may not be one
+            c = (c - c.min()).astype(np.int64)
+        else:
+            wide, c = _renumber(c)
+        if size * wide > 2**62:
+            size, code = _renumber(code)
+        code, size = code * wide + c, size * wide
     return len(np.unique(code))
+
+
+def _renumber(x: np.ndarray) -> tuple[int, np.ndarray]:
+    """How many different values x has, and x with them numbered from 0."""
+    values, number = np.unique(x, return_inverse=True)
+    return len(values), number
 
 
 def _bin(x: np.ndarray, low: float, high: float, bins: int) -> np.ndarray:

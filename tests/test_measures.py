@@ -120,6 +120,17 @@ def test_pairs_are_counted_as_a_python_set_counts_them():
     assert unique_pairs(wide, np.zeros(3, int)) == 3 and unique_pairs(wide[:, ::-1], np.zeros(3, int)) == 3
 
 
+@pytest.mark.parametrize("values", [[-128, 127, 0], [0, 2**63 - 1, 2], [-(2**63), 2**63 - 1, 0], [2**64 - 1, 2**63, 0],
+                                    [False, True, True]])
+def test_whole_numbers_of_any_width_are_told_apart(values):
+    dtypes = {-128: np.int8, 2**64 - 1: np.uint64, False: bool}
+    obs = np.array(values, np.int64 if values[1] == 2**63 - 1 else dtypes[values[0]])
+    assert unique_pairs(obs, np.array([0, 0, 0], np.int8)) == len(set(values))
+    pairs = [(o, a) for o in values for a in (0, 1, 2)]
+    assert unique_pairs(np.repeat(obs, 3), np.tile(obs, 3)) == len(set((o, a) for o in values for a in values))
+    assert unique_pairs(np.tile([0, 1, 2], 3), np.repeat(obs, 3)) == len(set(pairs))
+
+
 def test_state_and_action_are_joined_not_added():
     assert unique_pairs(np.array([0, 1, 2]), np.array([2, 1, 0])) == 3
 
