@@ -1,6 +1,8 @@
 """Finite MDPs against brute force, closed forms, QuantEcon and Gymnasium's own worlds."""
 
 import itertools
+import subprocess
+import sys
 import warnings
 
 import gymnasium as gym
@@ -13,6 +15,7 @@ from scipy.optimize import linprog
 
 from rlkit import mdp as m
 from rlkit.mdp import MDP, evaluate, from_gymnasium, occupancy, simulate, solve, to_gymnasium
+from rlkit.trajectories import Dataset
 
 EXACT = dict(rtol=1e-10, atol=1e-10)        # float64 sums of a few hundred terms of size 1 to 100
 
@@ -358,6 +361,15 @@ def test_simulated_episodes_are_whole_and_in_order():
     assert (e.obs.dtype, e.action.dtype, e.starts.dtype, e.final_obs.dtype) == (np.int64,) * 4
 
 
+def test_simulated_episodes_are_a_dataset():
+    rng = np.random.default_rng(20)
+    mdp = random_mdp(rng)
+    e = simulate(mdp, random_policy(rng, mdp), 10, rng, 6)
+    data = Dataset.from_arrays(**e._asdict())
+    assert data.n == 10 and data.m == len(e.obs)
+    np.testing.assert_allclose(data.returns, np.add.reduceat(e.reward, e.starts[:-1]), rtol=1e-12)
+
+
 def test_the_same_seed_gives_the_same_episodes():
     mdp = random_mdp(np.random.default_rng(12))
     pi = random_policy(np.random.default_rng(13), mdp)
@@ -598,3 +610,9 @@ def test_functions_leave_their_arguments_alone():
     before = [np.array(x) for x in mdp[:4]] + [pi.copy()]
     evaluate(mdp, pi), solve(mdp), occupancy(mdp, pi), simulate(mdp, pi, 3, np.random.default_rng(0), 4)
     assert all((x == y).all() for x, y in zip(before, [*mdp[:4], pi]))
+
+
+def test_the_maths_imports_numpy_and_nothing_slow():
+    slow = "torch scipy gymnasium plotly ipywidgets anywidget minari pandas".split()
+    ask = f"import sys, rlkit.mdp, rlkit.returns, rlkit.policies, rlkit.stats; print(*sys.modules.keys() & {set(slow)})"
+    assert subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout.strip() == ""
