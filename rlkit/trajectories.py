@@ -32,7 +32,7 @@ KINDS = dict(obs="biuf", next_obs="biuf", final_obs="biuf", action="biuf", rewar
 WORDS = dict(biuf="real numbers", b="bool", iu="whole numbers")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """N episodes of M transitions in all.  Raises TypeError for a wrong dtype, ValueError for the rest.
 
@@ -62,6 +62,14 @@ class Dataset:
         for k, x in fields.items():
             object.__setattr__(self, k, x)                                # frozen: this is how it is set, once
         _check(self)
+
+    def __repr__(self) -> str:
+        """One line: a notebook shows it where the arrays would fill the page."""
+        counts = np.bincount(self.source, minlength=len(self.names))
+        sources = ", ".join(f"{name} {k}" for name, k in zip(self.names, counts))
+        kinds = ", ".join(f"{k} {x.dtype} {list(x.shape[1:])}" for k, x in (("obs", self.obs), ("action", self.action)))
+        return (f"Dataset({self.n} episodes ({sources}), {self.m} transitions, {kinds}, "
+                f"returns {self.returns.min():.4g} to {self.returns.max():.4g})")
 
     # ---- what follows from the arrays
 

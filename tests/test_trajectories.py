@@ -1,6 +1,8 @@
 """The dataset holds what it was given, refuses what is no dataset, and says why."""
 
+import copy
 import os
+import pickle
 import warnings
 from dataclasses import FrozenInstanceError, replace
 
@@ -69,6 +71,12 @@ def test_flat_arrays_with_flags_are_the_same_dataset_as_the_list_of_episodes():
 def test_a_dataset_cannot_be_changed_by_assignment():
     with pytest.raises(FrozenInstanceError):
         dataset(2).reward = np.zeros(2)
+
+
+def test_a_dataset_is_shown_in_one_line_and_survives_a_copy():
+    d = replace(GOOD, names=("expert", "novice"), source=[0, 1, 1])
+    assert repr(d).startswith("Dataset(3 episodes (expert 1, novice 2), 17 transitions, obs float32 [3], action float64 ")
+    assert same(d, pickle.loads(pickle.dumps(d))) and same(d, copy.deepcopy(d))
 
 
 @QUICK
