@@ -43,10 +43,9 @@ class Control:
             return self.stops.index(value)
         if self.kind in ("choice", "switch"):
             return 0
-        stops = np.array(self.stops, float)
-        if self.log and value > 0:
-            return int(np.argmin(np.abs(np.log(stops.clip(1e-300)) - math.log(min(value, 1e300)))))
-        return int(np.argmin(np.abs(stops - min(value, 1e300))))
+        stops = [math.log(s) if 0 < s < math.inf else s for s in self.stops] if self.log and value > 0 else self.stops
+        value = math.log(value) if self.log and 0 < value < math.inf else value
+        return min(range(len(stops)), key=lambda i: abs(stops[i] - value) if math.isfinite(value) else -stops[i])
 
     def at(self, value) -> int:
         """What the browser is told: the position of `value`, or the seed itself."""

@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 
-from rlkit.config import changed
+from rlkit.config import changed, needs_restart
 from rlkit.live.controls import Control, difference, number, python
 from rlkit.live.runs import Diverged
 from rlkit.live.spec import spec
@@ -40,25 +40,24 @@ class SyncDriver:
         return self.run.figure()
 
     def frames(self, n: int) -> list:
-        """At most n figures, evenly spread over the run, the first and the last among them."""
-        total, figures = self.run.total, []
-        due = [self.run.step + (total - self.run.step) * k / (n - 1) for k in range(n)] if total and n > 1 else None
-        while True:
-            if due is None or self.run.step >= due[0]:
-                figures.append(self.run.figure())
-                due = due and [d for d in due if d > self.run.step]
-                if due == []:
-                    return figures
-                if due is None and len(figures) > 2 * n:  # the length is not known beforehand: thin as it grows
-                    figures = figures[::2]
-            if not self.run.pull():
-                last = self.run.figure()
-                return [*figures[: n - 1], last] if due is not None else _spread([*figures, last], n)
-
-
-def _spread(items: list, n: int) -> list:
-    keep = {round(k * (len(items) - 1) / max(1, n - 1)) for k in range(n)}
-    return [x for i, x in enumerate(items) if i in keep]
+        """At most n figures, evenly spread over the run, the last among them and, for n > 1, the first."""
+        run, cfg = self.run, self.run.cfg
+        if run.total is None:  # only the learner knows how long it is: the same run, played once to see
+            while run.pull():
+                pass
+            end = run.step
+            run.reset(cfg)
+        else:
+            end = run.total
+        begin, figures = run.step, []
+        due = [begin + (end - begin) * k / (n - 1) for k in range(n)] if n > 1 else [end]
+        while due:
+            if run.step >= due[0]:
+                figures.append(run.figure())
+                due = [d for d in due if d > run.step]
+            elif not run.pull():
+                return [*figures[: n - 1], run.figure()]  # it ended before its bound
+        return figures
 
 
 class Driver:
@@ -271,7 +270,8 @@ class Driver:
         name = message["name"]
         if name not in self.presets:
             raise ValueError(f"there is no preset {name!r}, expected one of {', '.join(self.presets)}")
-        self._adopt(self.presets[name], restart=self.state != "running")
+        cfg = self.presets[name]
+        self._adopt(cfg, restart=self.state != "running" or needs_restart(cfg, self.run.cfg))
         if self.state != "error":
             self._say(f"{name}: {difference(self.wanted, self.base, list(self.controls.values())) or 'as given'}.")
 

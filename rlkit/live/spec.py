@@ -19,8 +19,9 @@ def spec(figure) -> dict[str, Any]:
     The template is left behind: colours, fonts and grid follow the theme of the page. Raises TypeError for anything
     that is not a figure.
     """
-    if hasattr(figure, "to_plotly_json"):
-        figure = figure.to_plotly_json()
+    if hasattr(figure, "_data") and hasattr(figure, "_layout"):
+        # a go.Figure: its own dicts, since the public way out copies everything and writes arrays as base64 text
+        figure = dict(data=figure._data, layout=figure._layout)
     if not isinstance(figure, dict) or "data" not in figure:
         raise TypeError(f"the picture is a {type(figure).__name__}, expected a plotly Figure or a dict with "
                         "'data' and 'layout'; return the figure instead of showing it")

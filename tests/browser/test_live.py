@@ -197,7 +197,7 @@ def test_every_control_has_a_name_a_value_in_words_and_keys(lab, open_page):
     for role, name in [("combobox", "rule"), ("switch", "scattered start"), ("spinbutton", "seed"),
                        ("button", "Another random seed"), ("button", "Step"), ("button", "Reset"),
                        ("button", "Pin"), ("button", "Copy"), ("button", "Momentum"), ("progressbar", "Progress")]:
-        assert page.page.get_by_role(role, name=name).count() == 1, (role, name)
+        assert panel.get_by_role(role, name=name).count() == 1, (role, name)
     runs = page.page.get_by_role("button", name="Run", exact=True).and_(page.page.locator(".rlkit-run"))
     runs.focus()
     page.page.keyboard.press("Enter")
@@ -246,7 +246,7 @@ def test_it_fits_at_1300_and_700_pixels(lab, open_page, dark):
     theme = "dark" if dark else "light"
     lab.theme(dark)
     try:
-        lab.notebook(f"look-{theme}", PANEL.replace("60_000", "2_000"), "import learning as L\nfrom rlkit import live\n" + EXPLORER)
+        lab.notebook(f"look-{theme}", PANEL.replace("60_000", "9_000"), EXPLORER)
         page = open_page(f"look-{theme}")
         first_picture(page)
         panel = page.panel()
@@ -259,10 +259,10 @@ def test_it_fits_at_1300_and_700_pixels(lab, open_page, dark):
                    "&& document.querySelector('.rlkit-preset[aria-pressed=true]')?.textContent === 'Paper'")
         page.page.evaluate(WATCH)
         page.page.evaluate("window.w = rlkitWatch(0); w.move('alpha', 84)")
-        page.page.wait_for_timeout(1500)
+        page.page.wait_for_timeout(800)
         panel.locator(".rlkit-knob-runs").press("ArrowRight")
         panel.locator(".rlkit-run").click()
-        page.page.get_by_text("Paused at step").wait_for()
+        page.until("document.querySelector('.rlkit-panel').dataset.rlkitState !== 'running'")
         boxes = {k: panel.locator(f".rlkit-{k}").bounding_box() for k in ("stage", "side")}
         assert boxes["stage"]["width"] >= 0.6 * panel.bounding_box()["width"] and boxes["side"]["width"] <= 320
         page.shot(f"panel_1300_{theme}")

@@ -1,0 +1,416 @@
+"""Messages in, snapshots and words out. No browser."""
+
+import time
+
+import numpy as np
+import pytest
+
+from rlkit.live import driver as module
+from rlkit.live.driver import SyncDriver
+from rlkit.live.runs import Run, Sweep
+
+from .conftest import Config, draw, walk
+
+
+def knob(driver, **values):
+    for name, value in values.items():
+        driver.put({"do": "knob", "name": name, "value": value})
+
+
+def do(driver, what, **more):
+    driver.put({"do": what, **more})
+    assert driver.wait(20)
+
+
+def until(test, seconds=10):
+    end = time.monotonic() + seconds
+    while not test():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.002)
+
+
+def hooked(hook):
+    """The walk, calling `hook(snapshot)` before it shows a snapshot; what the hook gives is shown instead."""
+
+    def learner(cfg, rng, every):
+        source, answer = walk(cfg, rng, every), None
+        while True:
+            try:
+                snapshot = source.send(answer)
+            except StopIteration:
+                return
+            answer = yield hook(snapshot) or snapshot
+
+    return learner
+
+
+# -- playing ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_picture_comes_without_a_message_and_nothing_runs_yet(played):
+    d = played()
+    assert (d.state, d.run.step, len(d.screen.frames)) == ("idle", 10, 1)
+
+
+def test_run_goes_to_its_bound_and_is_done(played):
+    d = played()
+    do(d, "run")
+    assert (d.state, d.run.step) == ("done", 200)
+    assert d.screen.words[-1]["step"] == d.screen.words[-1]["total"] == 200
+    assert "200 steps" in d.status
+
+
+def test_the_bound_may_be_a_number_or_a_function_of_the_settings(played):
+    for total in (50, lambda cfg: cfg.runs * 25):
+        d = played(total=total)
+        do(d, "run")
+        assert (d.state, d.run.step) == ("done", 50)
+
+
+def test_pause_acts_within_one_snapshot(played):
+    """The learner itself asks for the pause while it works on a snapshot: that snapshot is the last."""
+
+    def hook(snapshot):
+        if snapshot.step == 70:
+            d.put({"do": "pause"})
+
+    d = played(hooked(hook))
+    d.put({"do": "run"})
+    until(lambda: d.state == "idle" and d.run.step >= 70)
+    assert d.wait(5) and d.run.step == 70
+    assert d.status == "Paused at step 70."
+
+
+def test_pause_does_not_queue_behind_pictures_that_nobody_acknowledges(played):
+    d = played(cfg=Config(steps=100_000))
+    d.screen.open = False
+    d.put({"do": "run"})
+    until(lambda: d.run.step > 500)
+    d.put({"do": "pause"})
+    until(lambda: d.screen.words[-1]["state"] == "idle")
+    assert len(d.screen.frames) == 1  # the first picture; the browser was never ready for another
+
+
+def test_step_goes_one_snapshot_further(played):
+    d = played()
+    do(d, "step")
+    do(d, "step")
+    assert (d.state, d.run.step) == ("idle", 30)
+
+
+def test_reset_starts_the_same_run_again(played):
+    d = played()
+    do(d, "run")
+    first = [s.theta for s in d.run.history]
+    do(d, "reset")
+    assert (d.state, d.run.step) == ("idle", 10)
+    do(d, "run")
+    np.testing.assert_array_equal(first, [s.theta for s in d.run.history])
+
+
+def test_run_after_the_end_starts_over(played):
+    d = played()
+    do(d, "run")
+    d.put({"do": "run"})
+    assert d.wait(20) and (d.state, d.run.step) == ("done", 200)
+    assert d.run.history[0].step == 10
+
+
+def test_the_thread_and_the_loop_without_a_thread_play_the_same_run(played):
+    d = played()
+    do(d, "run")
+    alone = Run(walk, draw, Config(), None, 10)
+    SyncDriver(alone).play()
+    np.testing.assert_array_equal([s.theta for s in d.run.history], [s.theta for s in alone.history])
+    plain = list(walk(Config(), np.random.default_rng(0), 10))
+    np.testing.assert_array_equal([s.theta for s in plain], [s.theta for s in alone.history])
+
+
+def test_an_idle_driver_sleeps_for_ever(played):
+    d = played()
+    assert d._patience() is None
+    do(d, "run")
+    assert d._patience() is None
+
+
+def test_frames_leave_no_more_often_than_the_eye_can_follow(played):
+    d = played(cfg=Config(steps=20_000))
+    began = time.monotonic()
+    do(d, "run")
+    assert len(d.screen.frames) <= 3 + (time.monotonic() - began) / module.FASTEST
+
+
+# -- controls --------------------------------------------------------------------------------------------------------
+
+
+def test_a_live_knob_acts_on_the_next_update_and_leaves_a_mark(played):
+    def hook(snapshot):
+        if snapshot.step == 40:
+            knob(d, alpha=5.0)
+
+    d = played(hooked(hook))
+    do(d, "run")
+    assert [s.alpha for s in d.run.history] == [0.1] * 4 + [5.0] * 16  # it went on; it did not start over
+    (mark,) = d.screen.words[-1]["marks"]
+    assert mark == dict(step=40, text="α 5")
+
+
+def test_a_restart_knob_waits_for_reset_and_says_so(played):
+    d = played()
+    do(d, "step")
+    knob(d, sigma=0.9)
+    assert d.wait(5)
+    words = d.screen.words[-1]
+    assert d.run.cfg.sigma == 0.5 and d.wanted.sigma == 0.9 and d.run.step == 20
+    assert words["knobs"]["sigma"]["waits"] and not words["knobs"]["alpha"]["waits"]
+    assert "applies on Reset" in words["status"]
+    do(d, "reset")
+    assert d.run.cfg.sigma == 0.9 and not d.screen.words[-1]["knobs"]["sigma"]["waits"]
+
+
+def test_before_the_first_run_every_knob_applies_at_once(played):
+    d = played()
+    knob(d, sigma=0.9, runs=5)
+    assert d.wait(5)
+    assert d.run.cfg == Config(sigma=0.9, runs=5) and len(d.run.history[0].theta) == 5
+    assert d.screen.words[-1]["marks"] == []
+
+
+def test_ten_thousand_slider_events_leave_one_run_and_the_last_value(played, threads):
+    starts = []
+
+    def learner(cfg, rng, every):
+        starts.append(cfg.alpha)
+        yield from walk(cfg, rng, every)
+
+    d = played(learner)
+    for k in range(10_000):
+        d.put({"do": "knob", "name": "alpha", "position": k % 100, "view": "v", "seq": k})
+    assert d.wait(20)
+    last = d.controls["alpha"].value(9_999 % 100)
+    assert d.run.cfg.alpha == d.wanted.alpha == last == starts[-1]
+    assert len(starts) < 500 and threads() == 1
+    assert d.heard == {"v": 9_999}
+
+
+def test_a_drag_is_one_change_with_one_mark(played):
+    d = played(cfg=Config(steps=100_000))
+    d.put({"do": "run"})
+    until(lambda: d.run.step > 100)
+    for k, value in enumerate((0.2, 0.4, 0.8)):
+        d.put({"do": "knob", "name": "alpha", "value": value, "drag": 7})
+        until(lambda value=value: d.run.cfg.alpha == value)
+        until(lambda s=d.run.step: d.run.step > s)
+        assert len(d.run.changes) == 1, k
+    d.put({"do": "knob", "name": "alpha", "value": 3.0, "drag": 8})
+    until(lambda: d.run.cfg.alpha == 3.0)
+    assert [c["new"] for c in d.run.changes] == [0.8, 3.0]
+
+
+def test_a_value_that_the_settings_refuse_is_refused_in_words_and_the_run_goes_on(played):
+    d = played()
+    knob(d, alpha=-1.0)
+    assert d.wait(5)
+    assert d.wanted.alpha == 0.1 and d.state == "idle"
+    assert "alpha is -1.0, expected > 0" in d.error and d.screen.words[-1]["tone"] == "error"
+    knob(d, alpha=0.3)
+    assert d.wait(5) and d.error == ""
+
+
+def test_an_unknown_knob_preset_or_button_is_named(played):
+    d = played()
+    knob(d, beta=1.0)
+    assert d.wait(5) and "'beta'" in d.error and "alpha" in d.error
+    do(d, "preset", name="Nope")
+    assert "'Nope'" in d.error and "Paper" in d.error
+    do(d, "reset")
+    do(d, "dance")
+    assert "'dance'" in d.error
+
+
+def test_a_preset_sets_everything_and_starts_over(played):
+    d = played(presets={"Break it": dict(alpha=10.0, sigma=0.0)})
+    do(d, "run")
+    do(d, "preset", name="Break it")
+    assert d.run.cfg == Config(alpha=10.0, sigma=0.0) and d.run.step == 10 and d.state == "idle"
+    assert d.screen.words[-1]["preset"] == "Break it"
+    do(d, "preset", name="Paper")
+    assert d.run.cfg == Config() and d.screen.words[-1]["preset"] == "Paper"
+    assert not any(k["unlike"] for k in d.screen.words[-1]["knobs"].values())
+
+
+def test_a_preset_chosen_while_learning_learns_on(played):
+    d = played(presets={"Wide": dict(runs=8)}, cfg=Config(steps=50_000))
+    d.put({"do": "run"})
+    until(lambda: d.run.step > 100)
+    d.put({"do": "preset", "name": "Wide"})
+    until(lambda: d.run.cfg.runs == 8 and d.run.step > 100)
+    assert d.state == "running"
+
+
+def test_double_click_puts_a_knob_back_to_the_paper(played):
+    d = played(cfg=Config(alpha=0.4))
+    knob(d, alpha=2.0)
+    d.put({"do": "knob", "name": "alpha", "reset": True})
+    assert d.wait(5) and d.wanted.alpha == 0.4
+
+
+# -- pin and copy ----------------------------------------------------------------------------------------------------
+
+
+def test_pin_keeps_the_curves_labelled_with_what_differs_and_at_most_four(played):
+    d = played()
+    do(d, "pin")
+    assert d.ghosts[0]["label"] == "Paper" and d.ghosts[0]["traces"][0]["name"] == "walk"
+    for alpha in (0.2, 0.3, 0.4, 0.5):
+        knob(d, alpha=alpha)
+        do(d, "pin")
+    assert [g["label"] for g in d.ghosts] == ["α 0.2", "α 0.3", "α 0.4", "α 0.5"]
+    assert len({g["key"] for g in d.ghosts}) == 4
+    do(d, "reset")
+    assert len(d.ghosts) == 4
+    do(d, "unpin", key=d.ghosts[0]["key"])
+    assert [g["label"] for g in d.ghosts] == ["α 0.3", "α 0.4", "α 0.5"]
+
+
+def test_pin_without_curves_says_so(played):
+    d = played(draw=lambda h, cfg: dict(data=[dict(type="bar", y=[1])], layout={}))
+    do(d, "pin")
+    assert d.ghosts == [] and "no curves to pin" in d.status
+
+
+def test_copy_gives_the_python_that_rebuilds_the_settings(played):
+    d = played()
+    knob(d, alpha=0.2, rule="momentum")
+    do(d, "copied")
+    assert eval(d.copy) == d.run.cfg == Config(alpha=0.2, rule="momentum")  # noqa: S307
+    assert d.copy in d.status
+    do(d, "step")
+    knob(d, alpha=0.3)
+    assert d.wait(5)
+    assert eval(d.copy) == Config(alpha=0.2, rule="momentum")  # noqa: S307  the run began with this
+    assert d.copy.endswith("# then alpha=0.3 from step 20")
+
+
+# -- what goes wrong -------------------------------------------------------------------------------------------------
+
+
+def test_an_exception_in_the_learner_stands_in_the_panel_and_reset_recovers(played):
+    fail = [True]
+
+    def hook(snapshot):
+        if snapshot.step == 50 and fail[0]:
+            raise ZeroDivisionError("nothing left to divide by")
+
+    d = played(hooked(hook))
+    do(d, "run")
+    assert (d.state, d.run.step) == ("error", 40)
+    assert d.error == "ZeroDivisionError in the learner: nothing left to divide by"
+    assert "in hook" in d.trace and d.screen.words[-1]["error"] == d.error
+    fail[0] = False
+    do(d, "reset")
+    assert (d.state, d.error, d.trace) == ("idle", "", "")
+    do(d, "run")
+    assert d.state == "done"
+
+
+def test_an_exception_before_the_first_snapshot_stands_in_the_panel(played):
+    def learner(cfg, rng, every):
+        raise FileNotFoundError("no such dataset")
+        yield
+
+    d = played(learner)
+    assert d.state == "error" and "no such dataset" in d.error
+
+
+def test_an_exception_while_drawing_stands_in_the_panel_and_reset_recovers(played):
+    def picky(history, cfg):
+        if len(history) > 5 and cfg.alpha < 1:
+            raise KeyError("colour")
+        return draw(history, cfg)
+
+    d = played(draw=picky)
+    do(d, "run")
+    assert d.state == "error" and "KeyError while drawing" in d.error and "picky" in d.trace
+    knob(d, alpha=2.0)
+    do(d, "reset")
+    do(d, "run")
+    assert d.state == "done" and d.error == ""
+
+
+def test_a_draw_that_gives_no_figure_is_told_what_is_expected(played):
+    d = played(draw=lambda history, cfg: None)
+    assert d.state == "error" and "expected a plotly Figure" in d.error
+
+
+def test_a_nan_stops_the_run_and_names_the_quantity_the_step_and_the_knob(played):
+    def hook(snapshot):
+        if snapshot.step >= 80 and snapshot.alpha > 1:
+            return snapshot._replace(theta=np.array([0.0, np.nan]))
+
+    d = played(hooked(hook))
+    for _ in range(3):
+        do(d, "step")
+    knob(d, alpha=4.0)
+    do(d, "run")
+    assert d.state == "error" and d.run.step == 80
+    assert "theta became NaN at step 80" in d.error and "alpha" in d.error and d.trace == ""
+    do(d, "reset")
+    assert d.state == "idle"
+
+
+# -- threads and memory ----------------------------------------------------------------------------------------------
+
+
+def test_stop_ends_the_thread_in_mid_run(played, threads):
+    d = played(cfg=Config(steps=100_000))
+    d.put({"do": "run"})
+    until(lambda: d.run.step > 100)
+    assert threads() == 1
+    d.stop()
+    assert threads() == 0
+
+
+def test_memory_is_flat_over_two_thousand_frames(played, monkeypatch):
+    """Allocations after 2,500 frames against those after 500: what a leak of one array a frame would double."""
+    import gc
+    import tracemalloc
+
+    monkeypatch.setattr(module.Driver, "_due", lambda self: 0.0)
+    d = played(cfg=Config(steps=100_000), every=1)
+    sent = [0]
+    d.screen.send = lambda picture, **words: sent.__setitem__(0, sent[0] + 1)
+    d.screen.show = lambda **words: None
+    d.show = lambda **words: None
+    tracemalloc.start()
+    try:
+        d.put({"do": "run"})
+        until(lambda: sent[0] >= 500, 60)
+        gc.collect()
+        early = tracemalloc.get_traced_memory()[0]
+        until(lambda: sent[0] >= 2_500, 120)
+        gc.collect()
+        late = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert late - early < 300_000  # 400 snapshots of two arrays are about 150 kB; 2,000 frames of them 6 MB
+
+
+# -- exploring -------------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_moves_its_knob_from_end_to_end():
+    seen = []
+    sweep = Sweep(lambda cfg: seen.append(cfg.alpha), Config(), "alpha", (0.1, 0.5, 2.0))
+    SyncDriver(sweep).play()
+    assert sweep.cfg.alpha == 2.0
+    assert [f for f in SyncDriver(Sweep(lambda c: c.alpha, Config(), "alpha", (0.1, 0.5, 2.0))).frames(3)] == [
+        0.1, 0.5, 2.0]
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 20, 50])
+def test_a_recording_is_evenly_spread_and_has_both_ends(n):
+    frames = SyncDriver(Run(walk, lambda h, cfg: h[-1].step, Config(), None, 10)).frames(n)
+    assert len(frames) <= n and frames[-1] == 200 and (n == 1 or frames[0] == 10)
+    unbounded = SyncDriver(Run(walk, lambda h, cfg: h[-1].step, Config(), lambda cfg: None, 10)).frames(n)
+    assert len(unbounded) <= n and unbounded[-1] == 200
