@@ -17,6 +17,7 @@ is in `measures`.
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 import warnings
@@ -55,9 +56,9 @@ class Dataset:
     action_space: object = None
 
     def __post_init__(self):
-        source = np.zeros(max(np.size(self.starts) - 1, 0), np.int64) if self.source is None else self.source
-        fields = {k: getattr(self, k) for k in ARRAYS} | {"source": source}
-        fields = {k: _array(x, k) for k, x in fields.items()}
+        fields = {k: _array(getattr(self, k), k) for k in ARRAYS[:-1]}
+        no_source = np.zeros(max(fields["starts"].size - 1, 0), np.int64)
+        fields["source"] = no_source if self.source is None else _array(self.source, "source")
         fields["names"] = (self.names,) if isinstance(self.names, str) else tuple(self.names)
         for k, x in fields.items():
             object.__setattr__(self, k, x)                                # frozen: this is how it is set, once
@@ -308,7 +309,7 @@ def _until(lengths: np.ndarray, m: float, rng: np.random.Generator) -> np.ndarra
     """Indices drawn uniformly with replacement until their lengths sum to at least m; none for m ≤ 0."""
     if m <= 0:
         return np.empty(0, np.int64)
-    drawn = rng.integers(len(lengths), size=int(np.ceil(m / lengths.min())))       # enough even if all are the shortest
+    drawn = rng.integers(len(lengths), size=-(-math.ceil(m) // lengths.min()))     # enough even if all are the shortest
     return drawn[: np.searchsorted(np.cumsum(lengths[drawn]), m) + 1]
 
 
