@@ -433,8 +433,7 @@ def _read(mdp: MDP) -> MDP:
                          "such an episode is over before its first action")
     if reward is not None:
         mean = (P * np.where(P > 0, reward, 0.0)).sum(-1)
-        _finite(mean, "reward")
-        if not np.allclose(mean, R, rtol=1e-6, atol=1e-9):
+        if not np.allclose(mean, R, rtol=1e-6, atol=1e-9):                # a NaN is not close to anything
             raise ValueError("R is not the mean of reward; make the MDP with MDP.paying(P, reward, start, terminal)")
     return MDP(P, R, start, terminal, reward)
 

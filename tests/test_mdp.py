@@ -341,6 +341,21 @@ def test_rewards_on_arrival_are_sampled_not_averaged():
     assert set(mean.reward) == {1.5}
 
 
+def test_the_pay_of_what_cannot_happen_is_not_read():
+    rng = np.random.default_rng(21)
+    mdp = random_mdp(rng, on_arrival=True)
+    P, odd = mdp.P.copy(), mdp.reward.copy()
+    P[0, :, 1], odd[0, :, 1] = 0, np.nan
+    P[0] /= P[0].sum(-1, keepdims=True)
+    odd = MDP.paying(P, odd, mdp.start, mdp.terminal)
+    pi = random_policy(rng, mdp)
+    zero = MDP.paying(P, np.nan_to_num(odd.reward), mdp.start, mdp.terminal)
+    assert (evaluate(odd, pi) == evaluate(zero, pi)).all()
+    assert np.isfinite(simulate(odd, pi, 100, rng, 20).reward).all()
+    with pytest.raises(ValueError, match="R is not the mean of reward"):
+        evaluate(mdp._replace(reward=np.full_like(mdp.reward, np.nan)), pi)
+
+
 def test_simulated_episodes_are_whole_and_in_order():
     rng, T = np.random.default_rng(11), 5
     mdp = random_mdp(rng)
