@@ -206,7 +206,7 @@ def cpu_index():
     return ["--extra-index-url", TORCH_CPU] if any(answers) else []
 
 
-OFFLINE = ("name resolution", "NewConnectionError", "Name or service not known", "getaddrinfo failed", "unreachable",
+OFFLINE = ("name resolution", "Name or service not known", "getaddrinfo failed", "unreachable",
            "ConnectTimeout", "Read timed out", "ReadTimeout", "ProxyError", "Connection refused", "ConnectionError",
            "Connection broken", "IncompleteRead", "nodename nor servname")
 
@@ -448,14 +448,19 @@ def main(argv):
     return target(argv[1:])
 
 
-if __name__ == "__main__":
+def cli(argv):
+    """Exit status, or the one line that says what went wrong."""
     try:
-        sys.exit(main(sys.argv[1:]))
+        return main(argv)
     except Stop as e:
-        sys.exit(f"rlkit: {e}")
+        return f"rlkit: {e}"
     except KeyboardInterrupt:
-        sys.exit("rlkit: stopped; run the same command again to go on")
+        return "rlkit: stopped; run the same command again to go on"
     except PermissionError as e:
-        sys.exit(f"rlkit: no permission: {e.filename}; copy rlkit into a folder of your own")
+        return f"rlkit: no permission: {e.filename}; copy rlkit into a folder of your own"
     except OSError as e:
-        sys.exit(f"rlkit: {e}")
+        return f"rlkit: {e}"
+
+
+if __name__ == "__main__":
+    sys.exit(cli(sys.argv[1:]))
