@@ -60,6 +60,14 @@ class SyncDriver:
         return figures
 
 
+def _trace(e: Exception) -> str:
+    """The traceback from the first line that is not the panel's own."""
+    first = e.__traceback__
+    while first and first.tb_next and first.tb_frame.f_globals.get("__package__") == __package__:
+        first = first.tb_next
+    return "".join(traceback.format_exception(type(e), e, first)).strip()
+
+
 class Driver:
     """The thread that plays a run and answers messages. `screen` takes frames, `show(**state)` takes words.
 
@@ -75,6 +83,7 @@ class Driver:
         self.state, self.status, self.tone, self.error, self.trace = "idle", "", "info", "", ""
         self.figure, self.ghosts = None, []
         self.heard: dict[str, int] = {}  # view -> number of its last message that was dealt with
+        self._newest: dict[str, dict[str, int]] = {}  # the same for each control of a view
         self._queue: queue.SimpleQueue = queue.SimpleQueue()
         self._idle, self._put, self._done = threading.Condition(), 0, 0
         self._stop, self._dirty, self._news = False, False, True
@@ -134,13 +143,12 @@ class Driver:
         try:
             message = self._queue.get(timeout=patience) if patience is None or patience > 0 else self._queue.get(False)
             while True:
-                if message["do"] == "knob":  # ten thousand moves of a slider are one
-                    moves[message["name"]] = message
-                else:
-                    moves = self._move(moves)
-                    self._answer(message)
-                if "view" in message and "seq" in message:
-                    self.heard[message["view"]] = message["seq"]
+                if not self._late(message):
+                    if message["do"] == "knob":  # ten thousand moves of a slider are one
+                        moves[message["name"]] = message
+                    else:
+                        moves = self._move(moves)
+                        self._answer(message)
                 taken += message["do"] != "wake"
                 message = self._queue.get(False)
         except queue.Empty:
@@ -148,6 +156,18 @@ class Driver:
         self._move(moves)
         with self._idle:
             self._done += taken
+
+    def _late(self, message: dict) -> bool:
+        """Whether a view has already told us something newer: ipykernel 7 may deliver two clicks in the wrong order."""
+        if "seq" not in message:
+            return False
+        view, seq = message["view"], message["seq"]
+        about = message["name"] if message["do"] == "knob" else "button"
+        self.heard[view] = max(seq, self.heard.get(view, 0))
+        known = self._newest.setdefault(view, {})
+        late = seq < known.get(about, 0)
+        known[about] = max(seq, known.get(about, 0))
+        return late
 
     def _patience(self) -> float | None:
         """Seconds to sleep on the queue: 0 while running, until the next frame may go, or for ever."""
@@ -164,6 +184,7 @@ class Driver:
             return self.screen.acknowledge(message["view"], message["frame"])
         if what == "bye":
             self.heard.pop(message["view"], None)
+            self._newest.pop(message["view"], None)
             return self.screen.leave(message["view"])
         if what == "wake":
             return None
@@ -184,7 +205,7 @@ class Driver:
         self.state, self.tone, self._news = "error", "error", True
         own = isinstance(e, Diverged)
         self.error = self.status = str(e) if own else f"{type(e).__name__} {where}: {e}"
-        self.trace = "" if own else "".join(traceback.format_exception(e)).strip()
+        self.trace = "" if own else _trace(e)
 
     def _say(self, text: str, tone: str = "info") -> None:
         self.status, self.tone, self._news = text, tone, True

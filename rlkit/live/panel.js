@@ -93,13 +93,15 @@ function render({ model, el }) {
     runButton.title = playing ? "Pause within one picture" : face.sweeps ? "Slide along the range" : "Learn on from here";
   }
   paintRun();
-  runButton.onclick = () => {
-    ask(playing ? "pause" : "run");
-    playing = !playing;
+  // What a click will do to the Run button is known at once; the next click must not mean the opposite.
+  const press = (what) => {
+    ask(what);
+    playing = what === "run";
     paintRun();
   };
-  stepButton.onclick = () => ask("step");
-  resetButton.onclick = () => ask("reset");
+  runButton.onclick = () => press(playing ? "pause" : "run");
+  stepButton.onclick = () => press("step");
+  resetButton.onclick = () => press("reset");
   pinButton.onclick = () => ask("pin");
   copyButton.onclick = async () => ask("copied", { ok: await copyText(model.get("now")?.copy ?? "") });
 
@@ -196,7 +198,7 @@ function render({ model, el }) {
       fields[name].show(state, heard >= (asked[name] ?? 0));
       anyWaits ||= state.waits;
     }
-    resetButton.classList.toggle("rlkit-due", anyWaits);
+    resetButton.classList.toggle("rlkit-due", anyWaits || now.state === "error");
     const marks = JSON.stringify(now.marks);
     if (marks !== JSON.stringify(picture.extra.marks)) {
       picture.extra.marks = now.marks;

@@ -152,7 +152,16 @@ class Page:
     def open(self, name: str) -> None:
         self.page.goto(f"{self.lab.url}/lab/tree/{name}.ipynb?reset")
         self.page.wait_for_selector(".jp-Notebook .jp-CodeCell")
-        self.page.get_by_text("| Idle", exact=False).first.wait_for()  # the status bar: the kernel answers
+        self.connected(name)
+
+    def connected(self, name: str) -> None:
+        """Wait until the notebook's kernel is idle and the page listens to it: before, Lab drops what is run."""
+        for _ in range(300):
+            mine = [s["kernel"] for s in self.lab.api("sessions") if s["path"] == f"{name}.ipynb"]
+            if mine and mine[0]["execution_state"] == "idle" and mine[0]["connections"]:
+                break
+            self.page.wait_for_timeout(100)
+        self.page.get_by_text("| Idle", exact=False).first.wait_for()  # the status bar
 
     def cell(self, i: int):
         return self.page.locator(".jp-Notebook .jp-CodeCell").nth(i)
@@ -181,9 +190,7 @@ class Page:
         return path
 
 
-@pytest.fixture
-def open_page(lab, browser):
-    """open_page(notebook, width=1300, height=900) -> Page; closed, with its kernels, after the test."""
+def _opener(lab, browser):
     contexts = []
 
     def opened(name: str, width: int = 1300, height: int = 900) -> Page:
@@ -196,6 +203,12 @@ def open_page(lab, browser):
     for context in contexts:
         context.close()
     lab.end_kernels()
+
+
+@pytest.fixture
+def open_page(lab, browser):
+    """open_page(notebook, width=1300, height=900) -> Page; closed, with its kernels, after the test."""
+    yield from _opener(lab, browser)
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,14 @@ explorer = live.Explorer(L.picture, L.Config(alpha=0.5), knobs=["alpha", "sigma"
                          title="How fast it forgets", presets={"Paper": L.Config(alpha=0.5), "Slow": dict(alpha=5.0)})
 explorer
 """
-SLEEP = "import time; time.sleep(5); print('slept')"
+BROKEN = PANEL.replace("L.slow", "learner").replace("panel = ", """
+def learner(cfg, rng, every):
+    for snapshot in L.slow(cfg, rng, every):
+        if snapshot.step > 150:
+            raise ZeroDivisionError("there is nothing left to divide by")
+        cfg = (yield snapshot) or cfg
+panel = """)
+SLEEP = "import time; time.sleep(8); print('slept')"
 THREADS = "import threading; print('threads', sum(t.name.startswith('rlkit') for t in threading.enumerate()))"
 
 
@@ -103,29 +110,17 @@ def test_the_panel_is_quick_and_keeps_moving(lab, open_page, kernel, merit):
     step = int(page.panel().get_attribute("data-rlkit-step"))
     merit[tag + "frames a second while a cell sleeps"] = rate = keeps_moving(page, seconds=3)
     assert rate > 1 and int(page.panel().get_attribute("data-rlkit-step")) > step
+    page.panel().locator(".rlkit-run").click()
+    if kernel == "python3":  # 6 cannot hear it before the cell has ended, and says so; 7 can
+        page.page.get_by_text("Waiting for the cell that is running").wait_for()
     assert page.page.get_by_text("slept", exact=True).count() == 0, "the cell was over before we looked"
+    page.until("document.querySelector('.rlkit-panel').dataset.rlkitState === 'idle'")
     page.page.get_by_text("slept", exact=True).wait_for()
 
     # a second run of the cell ends the first panel's thread
     first_picture(page)
     page.run_cell(3)
     page.page.get_by_text("threads 1", exact=True).wait_for()
-    assert page.console == []
-
-
-def test_an_explorer_follows_the_slider_and_sweeps(lab, open_page, merit):
-    lab.notebook("explore", "import learning as L\nfrom rlkit import live\n" + EXPLORER)
-    page = open_page("explore")
-    first_picture(page)
-    watch(page)
-    merit["explorer: click to paint, ms"] = took = median_move(page, "alpha", range(10, 110, 9))
-    assert took < 150 * SLOPPY
-    panel = page.panel()
-    panel.locator(".rlkit-run").click()  # the sweep starts where the slider stands and moves it
-    at = panel.locator(".rlkit-knob-alpha").input_value()
-    page.until(f"document.querySelector('.rlkit-knob-alpha').value > {at}")
-    page.until("document.querySelector('.rlkit-panel').dataset.rlkitState === 'done'")
-    assert panel.locator(".rlkit-knob-alpha").get_attribute("aria-valuetext") == "10"
     assert page.console == []
 
 
@@ -171,6 +166,7 @@ def test_a_reloaded_page_finds_the_panel_again_and_notebooks_share_one_plotly(la
     assert page.page.evaluate("w.press('.rlkit-run', 'idle')") < 5000
     page.page.evaluate("window.mine = globalThis.rlkitPlotly")
     page.page.get_by_text("other.ipynb").first.dblclick()
+    page.connected("other")
     page.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .cm-content", has_text="Explorer").click()
     page.page.keyboard.press("Shift+Enter")
     page.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .rlkit-panel[data-rlkit-ready]").wait_for()
@@ -204,39 +200,13 @@ def test_every_control_has_a_name_a_value_in_words_and_keys(lab, open_page):
     page.until("document.querySelector('.rlkit-panel').dataset.rlkitState === 'running'")
     page.page.keyboard.press("Space")
     page.until("document.querySelector('.rlkit-panel').dataset.rlkitState === 'idle'")
-    image = panel.get_by_role("img")
-    assert "the median of θ is" in image.get_attribute("aria-label")
+    assert "the median of θ is" in panel.locator(".rlkit-plot[role=img]").get_attribute("aria-label")
     panel.locator("select").select_option("momentum")
     panel.locator(".rlkit-copy").click()
     page.page.get_by_text('then rule=\'momentum\' from step').wait_for()
     panel.locator(".rlkit-knob-scattered").click()
     page.page.get_by_text("scattered start off applies on Reset.").wait_for()
     assert panel.locator(".rlkit-pill", has_text="applies on Reset").count() == 1
-    assert page.console == []
-
-
-def test_an_error_stands_in_the_panel_in_words_and_reset_recovers(lab, open_page):
-    broken = PANEL.replace("L.slow", "learner").replace("panel = ", """
-def learner(cfg, rng, every):
-    for snapshot in L.slow(cfg, rng, every):
-        if snapshot.step > 150 and cfg.seed == 0:
-            raise ZeroDivisionError("there is nothing left to divide by")
-        cfg = (yield snapshot) or cfg
-panel = """)
-    lab.notebook("broken", broken)
-    page = open_page("broken")
-    first_picture(page)
-    panel = page.panel()
-    panel.locator(".rlkit-run").click()
-    page.until("document.querySelector('.rlkit-panel').dataset.rlkitState === 'error'")
-    assert "nothing left to divide by" in panel.get_attribute("data-rlkit-error")
-    assert "ZeroDivisionError" in panel.locator(".rlkit-status").inner_text()
-    panel.get_by_text("Where it happened").click()
-    assert "in learner" in panel.locator(".rlkit-trace pre").inner_text()
-    page.shot("error_1300_light")
-    panel.locator(".rlkit-reset").click()
-    page.until("document.querySelector('.rlkit-panel').dataset.rlkitState === 'idle'")
-    assert panel.get_attribute("data-rlkit-error") == ""
     assert page.console == []
 
 
@@ -285,13 +255,44 @@ def test_it_fits_at_1300_and_700_pixels(lab, open_page, dark):
         lab.theme(False)
 
 
-def test_plot_alone_takes_the_newest_figure(lab, open_page):
-    lab.notebook("plot", "import learning as L\nfrom rlkit import live\nplot = live.Plot(L.picture(L.Config()))\nplot",
+def test_an_explorer_an_error_and_a_plot(lab, open_page, merit):
+    """Three small things on one page, since the page takes longer than they do."""
+    imports = "import learning as L\nfrom rlkit import live\n"
+    lab.notebook("three", imports + EXPLORER, BROKEN, imports + "plot = live.Plot(L.picture(L.Config()))\nplot",
                  "for k in range(300):\n    plot.update(L.picture(L.Config(alpha=1 + k / 100)))")
-    page = open_page("plot")
-    page.run_cell(0)
-    page.page.locator(".rlkit-plot[data-rlkit-frame]").wait_for()
-    page.run_cell(1)
-    page.until("document.querySelector('.rlkit-plot').getAttribute('aria-label').includes('α = 3.99 ')")
-    assert page.page.evaluate("document.querySelector('.rlkit-plot').dataset.rlkitFrame") < "300"
+    page = open_page("three")
+
+    # the explorer follows the slider, and sweeps it
+    first_picture(page)
+    watch(page)
+    merit["explorer: click to paint, ms"] = took = median_move(page, "alpha", range(10, 110, 9))
+    assert took < 150 * SLOPPY
+    panel = page.panel()
+    panel.locator(".rlkit-run").click()  # the sweep starts where the slider stands and moves it
+    at = panel.locator(".rlkit-knob-alpha").input_value()
+    page.until(f"document.querySelector('.rlkit-knob-alpha').value > {at}")
+    page.until("document.querySelector('.rlkit-panel').dataset.rlkitState === 'done'")
+    assert panel.locator(".rlkit-knob-alpha").get_attribute("aria-valuetext") == "10"
+
+    # an error stands in the panel in words, and Reset recovers
+    first_picture(page, 1, cell=1)
+    panel = page.panel(1)
+    panel.locator(".rlkit-run").click()
+    page.until("document.querySelectorAll('.rlkit-panel')[1].dataset.rlkitState === 'error'")
+    assert "nothing left to divide by" in panel.get_attribute("data-rlkit-error")
+    assert "ZeroDivisionError" in panel.locator(".rlkit-status").inner_text()
+    panel.get_by_text("Where it happened").click()
+    assert "in learner" in panel.locator(".rlkit-trace pre").inner_text()
+    page.shot("error_1300_light")
+    panel.locator(".rlkit-reset").click()
+    page.until("document.querySelectorAll('.rlkit-panel')[1].dataset.rlkitState === 'idle'")
+    assert panel.get_attribute("data-rlkit-error") == ""
+
+    # a plot alone takes the newest figure, not every figure
+    page.run_cell(2)
+    plot = page.page.locator(".rlkit-alone .rlkit-plot[data-rlkit-frame]")
+    plot.wait_for()
+    page.run_cell(3)
+    page.until("document.querySelector('.rlkit-alone .rlkit-plot').getAttribute('aria-label').includes('α = 3.99 ')")
+    assert int(plot.get_attribute("data-rlkit-frame")) < 300
     assert page.console == []

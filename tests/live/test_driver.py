@@ -207,6 +207,17 @@ def test_a_drag_is_one_change_with_one_mark(played):
     assert [c["new"] for c in d.run.changes] == [0.8, 3.0]
 
 
+def test_clicks_that_arrive_in_the_wrong_order_mean_what_was_clicked_last(played):
+    d = played(cfg=Config(steps=100_000))
+    for seq, what in ((2, "pause"), (1, "run")):
+        d.put({"do": what, "view": "v", "seq": seq})
+    d.put({"do": "knob", "name": "alpha", "value": 3.0, "view": "v", "seq": 5})
+    d.put({"do": "knob", "name": "alpha", "value": 2.0, "view": "v", "seq": 4})
+    d.put({"do": "knob", "name": "rule", "value": "momentum", "view": "v", "seq": 3})
+    assert d.wait(10)
+    assert d.state == "idle" and (d.wanted.alpha, d.wanted.rule) == (3.0, "momentum") and d.heard == {"v": 5}
+
+
 def test_a_value_that_the_settings_refuse_is_refused_in_words_and_the_run_goes_on(played):
     d = played()
     knob(d, alpha=-1.0)
