@@ -153,8 +153,7 @@ def test_a_setup_killed_half_way_is_finished_by_the_next(clone):
     assert code == 0 and "venv" not in calls and clone.good()
     clone.write("requirements.txt", "one==1.5\ntwo==2.0\n")
     clone.make("setup", mode="killed")                          # an update that is killed counts as unfinished too
-    clone.write("requirements.txt", "one==1.0\ntwo==2.0\n")
-    assert clone.make("setup")[2] != []
+    assert not (clone.folder / ".venv" / "rlkit-stamp").exists()
 
 
 @pytest.mark.parametrize("mode, line", [
