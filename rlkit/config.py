@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import MISSING, field, fields
+from numbers import Integral, Real
 from typing import Any
 
 
@@ -30,25 +31,27 @@ def knob(default, low=None, high=None, *, symbol: str = "", says: str = "", unit
 
 
 def check(cfg) -> None:
-    """Refuse a setting that is not of its type, not finite or out of its valid range; use as `__post_init__`.
+    """Refuse a setting that is not of its type, not a number or out of its valid range; use as `__post_init__`.
 
     Raises TypeError or ValueError saying which field, what it is, what was expected and what to try.
-    A whole number given for a float field is taken as that float.
+    A whole number given for a float field is taken as that float. Infinity is valid unless `most` forbids it: it is
+    the limit of many a formula.
     """
     for f in fields(cfg):
         value, m = getattr(cfg, f.name), f.metadata
         default = None if f.default is MISSING else f.default
         kind = type(default) if default is not None else None
-        if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            object.__setattr__(cfg, f.name, value := float(value))
+        number = {int: Integral, float: Real}.get(kind)              # NumPy's numbers too, and 1 for 1.0
+        if number and isinstance(value, number) and not isinstance(value, bool):
+            object.__setattr__(cfg, f.name, value := kind(value))
         if kind in (bool, int, float, str) and type(value) is not kind:
             raise TypeError(f"{f.name} is {value!r}, expected {kind.__name__}; try {f.name}={default!r}")
+        if isinstance(value, float) and math.isnan(value):
+            raise ValueError(f"{f.name} is NaN, expected a number; try {f.name}={default!r}")
         if not m:
             continue
         if m["choices"] is not None and value not in m["choices"]:
             raise ValueError(f"{f.name} is {value!r}, expected one of {', '.join(map(repr, m['choices']))}")
-        if isinstance(value, float) and math.isnan(value):
-            raise ValueError(f"{f.name} is NaN, expected a number; try {f.name}={default!r}")
         wrong = ((m["least"] is not None and value < m["least"]) or (m["most"] is not None and value > m["most"])
                  or (m["above"] is not None and value <= m["above"]))
         if wrong:

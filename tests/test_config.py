@@ -92,16 +92,10 @@ def test_only_restart_fields_need_a_restart():
     assert not needs_restart(base, base)
 
 
-numpy_is_refused = pytest.mark.xfail(strict=True, reason="check asks for exactly float and int, so for alpha in "
-                                     "np.logspace(...) is refused; remove this mark with the mend")
-
-
-@numpy_is_refused
 @pytest.mark.parametrize("value", [np.float64(0.3), np.float32(0.5)])
 def test_a_number_of_numpy_is_a_number(value):
     assert replace(Config(), alpha=value).alpha == float(value)
 
 
-@numpy_is_refused
 def test_a_whole_number_of_numpy_is_a_whole_number():
     assert replace(Config(), size=np.int64(30)).size == 30
