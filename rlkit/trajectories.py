@@ -19,18 +19,17 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
+import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from rlkit.validation import array, check
+
 ARRAYS = ("obs", "action", "reward", "terminated", "truncated", "starts", "final_obs", "source")
-KINDS = dict(obs="biuf", next_obs="biuf", final_obs="biuf", action="biuf", reward="biuf",
-             terminated="b", truncated="b", starts="iu", source="iu")
-WORDS = dict(biuf="real numbers", b="bool", iu="whole numbers")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -56,13 +55,13 @@ class Dataset:
     action_space: object = None
 
     def __post_init__(self):
-        fields = {k: _array(getattr(self, k), k) for k in ARRAYS[:-1]}
+        fields = {k: array(getattr(self, k), k) for k in ARRAYS[:-1]}
         no_source = np.zeros(max(fields["starts"].size - 1, 0), np.int64)
-        fields["source"] = no_source if self.source is None else _array(self.source, "source")
+        fields["source"] = no_source if self.source is None else array(self.source, "source")
         fields["names"] = (self.names,) if isinstance(self.names, str) else tuple(self.names)
         for k, x in fields.items():
             object.__setattr__(self, k, x)                                # frozen: this is how it is set, once
-        _check(self)
+        check(self)
 
     def __repr__(self) -> str:
         """One line: a notebook shows it where the arrays would fill the page."""
@@ -149,12 +148,12 @@ class Dataset:
         truncated: none of them if left out.  next_obs [M, ...] or final_obs [N, ...]: one of the two, for the
         observation after the last transition of each episode.  rest: source, names, observation_space, action_space.
         """
-        terminated = _array(terminated, "terminated")
-        truncated = np.zeros_like(terminated) if truncated is None else _array(truncated, "truncated")
+        terminated = array(terminated, "terminated")
+        truncated = np.zeros_like(terminated) if truncated is None else array(truncated, "truncated")
+        if terminated.shape != truncated.shape or terminated.ndim != 1:
+            raise ValueError(f"terminated has shape {terminated.shape} and truncated {truncated.shape}, expected one "
+                             "flag per transition in both, [M]")
         if starts is None:
-            if terminated.shape != truncated.shape or terminated.ndim != 1:
-                raise ValueError(f"terminated has shape {terminated.shape} and truncated {truncated.shape}, "
-                                 "expected one flag per transition in both, [M]")
             ends = np.flatnonzero(terminated | truncated) + 1
             if len(terminated) and (len(ends) == 0 or ends[-1] != len(terminated)):
                 raise ValueError("the last transition closes no episode: it is neither terminated nor truncated; "
@@ -164,10 +163,11 @@ class Dataset:
             raise ValueError("expected next_obs [M, ...] or final_obs [N, ...], one of the two; where neither was "
                              "recorded and episodes end by termination, final_obs=obs[ends] stands in: it is not used")
         if final_obs is None:
-            next_obs, starts = _array(next_obs, "next_obs"), _array(starts, "starts")
-            if len(next_obs) != len(terminated):
-                raise ValueError(f"next_obs has {len(next_obs)} rows, expected {len(terminated)}, one per transition")
-            final_obs = next_obs[starts[1:] - 1]
+            next_obs, starts = array(next_obs, "next_obs"), array(starts, "starts")
+            if next_obs.shape[:1] != terminated.shape:
+                raise ValueError(f"next_obs has shape {next_obs.shape}, expected {len(terminated)} rows, one per "
+                                 "transition")
+            final_obs = np.take(next_obs, starts.ravel()[1:] - 1, axis=0, mode="clip")     # bad starts: check tells
         return cls(obs, action, reward, terminated, truncated, starts, final_obs, **rest)
 
     @classmethod
@@ -183,7 +183,7 @@ class Dataset:
             if absent:
                 raise ValueError(f"episode {i} has no {', '.join(absent)}; expected a dict with obs [T+1, ...], "
                                  "action [T], reward [T], terminated, truncated")
-            e = {k: _array(v, k, f"episode {i}: ") for k, v in e.items() if k in ARRAYS}
+            e = {k: array(v, k, f"episode {i}: ") for k, v in e.items() if k in ARRAYS}
             T = len(e["reward"]) if e["reward"].ndim else -1
             for flag in ("terminated", "truncated"):
                 if e[flag].ndim == 0:
@@ -207,7 +207,7 @@ class Dataset:
                     raise ValueError(f"episode {i}: one {k} has shape {e[k].shape[1:]}, expected "
                                      f"{first[k].shape[1:]} as in episode {parts[0][0]}")
         if any("source" in e for _, e in parts):
-            rest.setdefault("source", np.array([int(e.get("source", 0)) for _, e in parts]))
+            rest.setdefault("source", [e.get("source", 0) for _, e in parts])
         steps = {k: np.concatenate([e[k] for _, e in parts]) for k in ARRAYS[1:5]}
         return cls(obs=np.concatenate([e["obs"][:-1] for _, e in parts]), **steps,
                    starts=np.cumsum([0] + [len(e["reward"]) for _, e in parts]),
@@ -216,6 +216,11 @@ class Dataset:
     @classmethod
     def concat(cls, *parts: Dataset) -> Dataset:
         """One dataset after the other; episodes of sources with the same name become one source."""
+        for k in ("obs", "action"):
+            kinds = {(getattr(d, k).shape[1:], getattr(d, k).dtype.kind) for d in parts}
+            if len(kinds) > 1:
+                raise ValueError(f"{k} differs in shape or kind between the parts, {kinds}; expected one: data of one "
+                                 "world go together")
         names = tuple(dict.fromkeys(name for d in parts for name in d.names))
         joined = {k: np.concatenate([getattr(d, k) for d in parts]) for k in (*ARRAYS[:5], "final_obs")}
         shift = np.cumsum([0] + [d.m for d in parts])
@@ -247,15 +252,15 @@ class Dataset:
         about = json.dumps(dict(names=self.names, **{k: _space_to_json(getattr(self, k)) for k in SPACES}))
         arrays = {k: getattr(self, k) for k in ARRAYS} | {"about": np.frombuffer(about.encode(), np.uint8)}
         path = Path(path)
-        fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+        temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
         try:
-            with os.fdopen(fd, "wb") as f:
+            with open(temporary, "wb") as f:
                 np.savez(f, **arrays)
                 f.flush()
                 os.fsync(f.fileno())
             os.replace(temporary, path)
         except BaseException:
-            os.unlink(temporary)
+            temporary.unlink(missing_ok=True)
             raise
 
     @classmethod
@@ -316,96 +321,6 @@ def _until(lengths: np.ndarray, m: float, rng: np.random.Generator) -> np.ndarra
 def _evenly(n: int, k: int, rng: np.random.Generator) -> np.ndarray:
     """k of n indices at random, each ⌊k/n⌋ or ⌈k/n⌉ times."""
     return np.concatenate([rng.permutation(n) for _ in range(-(-k // n))] or [np.empty(0, np.int64)])[:k]
-
-
-# ---- checks: each error says which episode, what is wrong, and how to mend it
-
-def _array(value, name: str, where: str = "") -> np.ndarray:
-    """`value` as an array of the kind its field needs; whole numbers become int64, rewards float."""
-    try:
-        x = np.asarray(value)
-    except ValueError:
-        x = np.empty(0, object)                                                   # ragged
-    kind = KINDS[name]
-    if x.dtype == object:
-        raise TypeError(f"{where}{name} is ragged or holds objects, expected one array of {WORDS[kind]}; rows of "
-                        "different shape belong in different datasets or must be padded")
-    if x.size == 0 and isinstance(value, list):                                   # [] has no dtype of its own
-        x = x.astype(dict(b=bool, iu=np.int64).get(kind, float))
-    if x.dtype.kind not in kind:
-        fix = "; for 0 and 1 give x.astype(bool)" if kind == "b" and x.dtype.kind in "iuf" else ""
-        raise TypeError(f"{where}{name} has dtype {x.dtype}, expected {WORDS[kind]}{fix}")
-    if kind == "iu":
-        return x.astype(np.int64, copy=False)
-    return x.astype(np.float64) if name == "reward" and x.dtype.kind != "f" else x
-
-
-def _check(d: Dataset) -> None:
-    """Refuse what is not a dataset."""
-    M, starts = len(d.reward) if d.reward.ndim == 1 else -1, d.starts
-    if M < 0:
-        raise ValueError(f"reward has shape {d.reward.shape}, expected [M], one number per transition")
-    if M == 0:
-        raise ValueError("the dataset has no transition, expected at least one episode of one transition")
-    for name in ("obs", "action", "terminated", "truncated"):
-        x = getattr(d, name)
-        if x.ndim == 0 or len(x) != M or (x.ndim != 1 and name[0] == "t"):
-            raise ValueError(f"{name} has shape {x.shape}, expected {M} rows as reward has, one per transition")
-    if starts.ndim != 1 or len(starts) < 2 or starts[0] != 0 or starts[-1] != M:
-        raise ValueError(f"starts has shape {starts.shape} and ends {starts.ravel()[:1]} and {starts.ravel()[-1:]}, "
-                         f"expected [N+1] numbers from 0 to {M}, the number of transitions")
-    if (at := np.flatnonzero(np.diff(starts) <= 0)).size:
-        i = int(at[0])
-        raise ValueError(f"episode {i} goes from row {starts[i]} to row {starts[i + 1]}, expected increasing starts: "
-                         "no episode is empty; from_episodes(..., drop_empty=True) leaves such out and counts them")
-    N = len(starts) - 1
-    if d.final_obs.shape != (N, *d.obs.shape[1:]) or d.final_obs.dtype != d.obs.dtype:
-        raise ValueError(f"final_obs is {d.final_obs.dtype} of shape {d.final_obs.shape}, expected {d.obs.dtype} "
-                         f"{(N, *d.obs.shape[1:])}: what was seen after the last transition of each of {N} episodes")
-    ends = np.zeros(M, bool)
-    ends[starts[1:] - 1] = True
-    done = d.terminated | d.truncated
-    if (at := np.flatnonzero(done != ends)).size:
-        i, t = _place(d, at[0])
-        raise ValueError(
-            f"episode {i} is over at step {t} of {d.lengths[i]}, before its last; starts and flags disagree: let "
-            "from_arrays find the starts, or mark only last transitions" if done[at[0]] else
-            f"episode {i} ends with neither terminated nor truncated; if the recording stopped there, mark its last "
-            f"transition truncated: truncated[{at[0]}] = True")
-    for name in ("obs", "action", "reward", "final_obs"):
-        x = getattr(d, name)
-        if x.dtype.kind == "f" and not np.isfinite(x).all():
-            at = np.argwhere(~np.isfinite(x))[0]
-            where = f"episode {at[0]}, after its last step" if name == "final_obs" else "episode {}, step {}".format(
-                *_place(d, at[0]))
-            raise ValueError(f"{name} is {x[tuple(at)]} in {where}, expected finite numbers: one such value poisons "
-                             "every weight; mend the recording or leave that episode out")
-    if not d.names or not all(isinstance(name, str) for name in d.names) or len(set(d.names)) < len(d.names):
-        raise ValueError(f"names is {d.names!r}, expected different words, one per source")
-    if d.source.shape != (N,) or d.source.min() < 0 or d.source.max() >= len(d.names):
-        raise ValueError(f"source has shape {d.source.shape} and values {np.unique(d.source)[:9]}, expected [{N}] "
-                         f"indices into the {len(d.names)} names {d.names}")
-    for name, x, space in (("obs", d.obs, d.observation_space), ("action", d.action, d.action_space)):
-        _check_space(name, x, space, lambda row: "episode {}, step {}".format(*_place(d, row)))
-
-
-def _check_space(name: str, x: np.ndarray, space, place: Callable[[int], str]) -> None:
-    """Shape of one observation or action against its space, and discrete values against their range."""
-    if space is None:
-        return
-    if space.shape is None or x.shape[1:] != space.shape:
-        raise ValueError(f"one {name} has shape {x.shape[1:]}, expected {space.shape} of its space {space}")
-    if hasattr(space, "n") and not space.shape:                                    # Discrete: start to start + n - 1
-        if x.dtype.kind not in "iu":
-            raise TypeError(f"{name} has dtype {x.dtype}, expected whole numbers of its space {space}")
-        if (at := np.flatnonzero((x < space.start) | (x >= space.start + space.n))).size:
-            raise ValueError(f"{name} is {x[at[0]]} in {place(at[0])}, expected one of its space {space}")
-
-
-def _place(d: Dataset, row: int) -> tuple[int, int]:
-    """Episode and step of a transition."""
-    i = int(np.searchsorted(d.starts, row, side="right")) - 1
-    return i, int(row - d.starts[i])
 
 
 # ---- spaces as JSON, for .npz

@@ -120,6 +120,10 @@ def test_joining_keeps_the_sources_by_name():
     assert joined.lengths.tolist() == [2, 3, 1, 4]
     with pytest.raises(ValueError, match="different action_spaces"):
         Dataset.concat(replace(a, action_space=Box(-9, 9, (1,))), replace(b, action_space=Box(-8, 8, (1,))))
+    with pytest.raises(ValueError, match="action differs in shape or kind between the parts"):
+        mix(a, replace(b, action=np.zeros((5, 1), int)), 0.5, 10, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="obs differs"):
+        Dataset.concat(a, replace(b, obs=b.obs[:, :2], final_obs=b.final_obs[:, :2]))
 
 
 # ---- what it refuses.  Each row: what is broken, how, and the words that must be in the message
@@ -212,6 +216,34 @@ def test_whatever_is_given_a_dataset_is_valid_or_an_error_says_what_was_expected
         assert ((d.terminated | d.truncated).nonzero()[0] == d.starts[1:] - 1).all()
 
 
+FIELDS = ("obs", "action", "reward", "terminated", "truncated", "source")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(st.sampled_from(FIELDS), anything, min_size=1, max_size=2), st.booleans())
+def test_whatever_an_episode_is_the_list_is_a_dataset_or_an_error_says_what_was_expected(change, drop_empty):
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            d = Dataset.from_episodes([episode(2), episode(3) | change], drop_empty=drop_empty)
+    except (TypeError, ValueError) as e:
+        assert "expected" in str(e) or "drop_empty=True" in str(e), e
+    else:
+        assert d.n in (1, 2) and np.isfinite(d.returns).all()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(st.sampled_from((*FIELDS[:5], "next_obs", "starts")), anything, min_size=1, max_size=2))
+def test_whatever_the_flat_arrays_are_they_are_a_dataset_or_an_error_says_what_was_expected(change):
+    given = {k: v for k, v in flat().items() if k in FIELDS[:5]} | dict(next_obs=dataset(2, 3, 1).next_obs)
+    try:
+        d = Dataset.from_arrays(**given | change)
+    except (TypeError, ValueError) as e:
+        assert "expected" in str(e) or "truncated[-1] = True" in str(e), e
+    else:
+        assert d.lengths.sum() == d.m and np.isfinite(d.returns).all()
+
+
 # ---- making one
 
 def test_an_empty_episode_is_refused_or_left_out_with_its_count():
@@ -267,7 +299,7 @@ def test_flat_arrays_need_the_observation_after_the_last_step():
     for rest in ({}, dict(next_obs=d.next_obs, final_obs=d.final_obs)):
         with pytest.raises(ValueError, match="expected next_obs .* or final_obs .*, one of the two"):
             Dataset.from_arrays(d.obs, d.action, d.reward, d.terminated, **rest)
-    with pytest.raises(ValueError, match="next_obs has 2 rows, expected 3"):
+    with pytest.raises(ValueError, match="next_obs has shape .2, 3., expected 3 rows"):
         Dataset.from_arrays(d.obs, d.action, d.reward, d.terminated, next_obs=d.next_obs[:2])
 
 

@@ -1,0 +1,102 @@
+"""What a dataset must be; each error says in which episode, what is wrong, what was expected, and how to mend it.
+
+`array` is for one field alone, `check` for the whole. Nothing here changes data: what does not fit is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+KINDS = dict(obs="biuf", next_obs="biuf", final_obs="biuf", action="biuf", reward="biuf",
+             terminated="b", truncated="b", starts="iu", source="iu")
+WORDS = dict(biuf="real numbers", b="bool", iu="whole numbers")
+
+
+def array(value, name: str, where: str = "") -> np.ndarray:
+    """`value` as an array of the kind its field needs; whole numbers become int64, rewards float."""
+    try:
+        x = np.asarray(value)
+    except ValueError:
+        x = np.empty(0, object)                                                   # ragged
+    kind = KINDS[name]
+    if x.dtype == object:
+        raise TypeError(f"{where}{name} is ragged or holds objects, expected one array of {WORDS[kind]}; rows of "
+                        "different shape belong in different datasets or must be padded")
+    if x.size == 0 and isinstance(value, list):                                   # [] has no dtype of its own
+        x = x.astype(dict(b=bool, iu=np.int64).get(kind, float))
+    if x.dtype.kind not in kind:
+        fix = "; for 0 and 1 give x.astype(bool)" if kind == "b" and x.dtype.kind in "iuf" else ""
+        raise TypeError(f"{where}{name} has dtype {x.dtype}, expected {WORDS[kind]}{fix}")
+    if kind == "iu":
+        return x.astype(np.int64, copy=False)
+    return x.astype(np.float64) if name == "reward" and x.dtype.kind != "f" else x
+
+
+def check(d) -> None:
+    """Refuse what is not a dataset: d has the fields of `trajectories.Dataset`, each of the right kind by `array`."""
+    M, starts = len(d.reward) if d.reward.ndim == 1 else -1, d.starts
+    if M < 0:
+        raise ValueError(f"reward has shape {d.reward.shape}, expected [M], one number per transition")
+    if M == 0:
+        raise ValueError("the dataset has no transition, expected at least one episode of one transition")
+    for name in ("obs", "action", "terminated", "truncated"):
+        x = getattr(d, name)
+        if x.ndim == 0 or len(x) != M or (x.ndim != 1 and name[0] == "t"):
+            raise ValueError(f"{name} has shape {x.shape}, expected {M} rows as reward has, one per transition")
+    if starts.ndim != 1 or len(starts) < 2 or starts[0] != 0 or starts[-1] != M:
+        raise ValueError(f"starts has shape {starts.shape} and ends {starts.ravel()[:1]} and {starts.ravel()[-1:]}, "
+                         f"expected [N+1] numbers from 0 to {M}, the number of transitions")
+    if (at := np.flatnonzero(np.diff(starts) <= 0)).size:
+        i = int(at[0])
+        raise ValueError(f"episode {i} goes from row {starts[i]} to row {starts[i + 1]}, expected increasing starts: "
+                         "no episode is empty; from_episodes(..., drop_empty=True) leaves such out and counts them")
+    N = len(starts) - 1
+    if d.final_obs.shape != (N, *d.obs.shape[1:]) or d.final_obs.dtype != d.obs.dtype:
+        raise ValueError(f"final_obs is {d.final_obs.dtype} of shape {d.final_obs.shape}, expected {d.obs.dtype} "
+                         f"{(N, *d.obs.shape[1:])}: what was seen after the last transition of each of {N} episodes")
+    ends = np.zeros(M, bool)
+    ends[starts[1:] - 1] = True
+    done = d.terminated | d.truncated
+    if (at := np.flatnonzero(done != ends)).size:
+        i, t = _place(d, at[0])
+        raise ValueError(
+            f"episode {i} is over at step {t} of {d.lengths[i]}, before its last; starts and flags disagree: let "
+            "from_arrays find the starts, or mark only last transitions" if done[at[0]] else
+            f"episode {i} ends with neither terminated nor truncated; if the recording stopped there, mark its last "
+            f"transition truncated: truncated[{at[0]}] = True")
+    for name in ("obs", "action", "reward", "final_obs"):
+        x = getattr(d, name)
+        if x.dtype.kind == "f" and not np.isfinite(x).all():
+            at = np.argwhere(~np.isfinite(x))[0]
+            where = f"episode {at[0]}, after its last step" if name == "final_obs" else "episode {}, step {}".format(
+                *_place(d, at[0]))
+            raise ValueError(f"{name} is {x[tuple(at)]} in {where}, expected finite numbers: one such value poisons "
+                             "every weight; mend the recording or leave that episode out")
+    if not d.names or not all(isinstance(name, str) for name in d.names) or len(set(d.names)) < len(d.names):
+        raise ValueError(f"names is {d.names!r}, expected different words, one per source")
+    if d.source.shape != (N,) or d.source.min() < 0 or d.source.max() >= len(d.names):
+        raise ValueError(f"source has shape {d.source.shape} and values {np.unique(d.source)[:9]}, expected [{N}] "
+                         f"indices into the {len(d.names)} names {d.names}")
+    for name, x, space in (("obs", d.obs, d.observation_space), ("action", d.action, d.action_space)):
+        _space(name, x, space, lambda row: "episode {}, step {}".format(*_place(d, row)))
+
+
+def _space(name: str, x: np.ndarray, space, place: Callable[[int], str]) -> None:
+    """Shape of one observation or action against its space, and discrete values against their range."""
+    if space is None:
+        return
+    if space.shape is None or x.shape[1:] != space.shape:
+        raise ValueError(f"one {name} has shape {x.shape[1:]}, expected {space.shape} of its space {space}")
+    if hasattr(space, "n") and not space.shape:                                    # Discrete: start to start + n - 1
+        if x.dtype.kind not in "iu":
+            raise TypeError(f"{name} has dtype {x.dtype}, expected whole numbers of its space {space}")
+        if (at := np.flatnonzero((x < space.start) | (x >= space.start + space.n))).size:
+            raise ValueError(f"{name} is {x[at[0]]} in {place(at[0])}, expected one of its space {space}")
+
+
+def _place(d, row: int) -> tuple[int, int]:
+    """Episode and step of a transition."""
+    i = int(np.searchsorted(d.starts, row, side="right")) - 1
+    return i, int(row - d.starts[i])
