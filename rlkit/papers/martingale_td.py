@@ -320,7 +320,7 @@ def _regular(A, test):
     dead = np.flatnonzero((rows <= 1e-13 * rows.max()) | (columns <= 1e-13 * columns.max()))
     if dead.size or not np.isfinite(A).all() or np.linalg.cond(A / np.sqrt(np.outer(rows, columns))) > 1e12:
         which = f"feature {dead[0]} never changes: " if dead.size else ""
-        raise ValueError(f"the conditions of test={test!r} leave θ open, {which}A = {np.array2string(A, precision=3)} "
-                         "is singular; leave out a feature that is constant (with β = 0) or repeats another, or pin "
-                         "the critic at the end")
+        raise ValueError(f"the conditions of test={test!r} leave θ open, {which}A [{len(A)}, {len(A)}] is singular; "
+                         "leave out a feature that is constant (with β = 0) or repeats another, or pin the critic at "
+                         "the end")
     return A
