@@ -118,9 +118,10 @@ def test_each_run_is_given_its_own_observations_and_starts():
     assert seen[0].shape == (3, 4, 3) and len(np.unique(seen[0].reshape(12, 3), axis=0)) == 12
 
 
-def test_actions_beyond_the_motors_count_as_their_limit():
-    far, limit = (mixed.evaluate_policy("pendulum", lambda obs, u=u: np.full((1, 5, 1), u), 1, 5, rng(), 30)
-                  for u in (1e6, 2.0))
+@pytest.mark.parametrize("task, size, limit", [("pendulum", 1, 2.0), ("halfcheetah", 6, 1.0)])
+def test_actions_beyond_the_motors_count_as_their_limit(task, size, limit):
+    far, limit = (mixed.evaluate_policy(task, lambda obs, u=u: np.full((1, 2, size), u), 1, 2, rng(), 10)
+                  for u in (1e6, limit))
     assert np.array_equal(far, limit)
 
 
@@ -136,6 +137,7 @@ def test_a_mix_holds_the_wanted_share_of_whole_episodes_of_each(task, size, step
     data = mix(good, bad, 0.1, size, rng())
     assert data.names == ("expert", "random") and data.m == size and (data.source == 0).mean() == pytest.approx(0.1)
     assert good.returns.mean() > bad.returns.mean() and low < high
+    assert good.n >= 4 * (data.source == 0).sum()                         # drawn with replacement, yet few twice
 
 
 def test_without_a_share_there_are_enough_of_both_for_any():
@@ -158,10 +160,10 @@ def test_importing_waits_neither_for_mujoco_nor_for_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_cheetah_is_made_in_silence_and_leaves_no_log(tmp_path, monkeypatch, capfd):
+def test_a_cheetah_is_made_in_silence_and_leaves_no_log(tmp_path, monkeypatch, capfd, recwarn):
     monkeypatch.chdir(tmp_path)
     mixed.make("halfcheetah").close()
-    assert capfd.readouterr() == ("", "") and not list(tmp_path.iterdir())
+    assert capfd.readouterr() == ("", "") and not list(tmp_path.iterdir()) and not recwarn.list
 
 
 def test_without_mujoco_the_error_says_what_to_install(monkeypatch):
