@@ -156,8 +156,8 @@ class Dataset:
         if starts is None:
             ends = np.flatnonzero(terminated | truncated) + 1
             if len(terminated) and (len(ends) == 0 or ends[-1] != len(terminated)):
-                raise ValueError("the last transition closes no episode: it is neither terminated nor truncated; "
-                                 "if the recording stopped there, set truncated[-1] = True")
+                raise ValueError("the last transition closes no episode, expected it to be terminated or truncated; if "
+                                 "the recording stopped there, set truncated[-1] = True")
             starts = np.append(0, ends)
         if (next_obs is None) == (final_obs is None):
             raise ValueError("expected next_obs [M, ...] or final_obs [N, ...], one of the two; where neither was "
@@ -194,15 +194,15 @@ class Dataset:
                                      + (" (one more: the observation after the last step)" if k == "obs" else ""))
             (parts if T else empty).append((i, e))
         if empty and not drop_empty:
-            raise ValueError(f"episode {empty[0][0]} is empty ({len(empty)} of {len(episodes)} have no transition); "
-                             "drop_empty=True leaves them out and says how many")
+            raise ValueError(f"episode {empty[0][0]} is empty ({len(empty)} of {len(episodes)} have no transition), "
+                             "expected at least one in each; drop_empty=True leaves them out and says how many")
         if not parts:
             raise ValueError(f"no episode in {len(episodes)} given, expected at least one with a transition")
         if empty:
             warnings.warn(f"left out {len(empty)} empty episodes of {len(episodes)}", stacklevel=2)
         first = parts[0][1]
         for i, e in parts:
-            for k in ("obs", "action"):
+            for k in ARRAYS[:5]:
                 if e[k].shape[1:] != first[k].shape[1:]:
                     raise ValueError(f"episode {i}: one {k} has shape {e[k].shape[1:]}, expected "
                                      f"{first[k].shape[1:]} as in episode {parts[0][0]}")

@@ -62,10 +62,10 @@ def check(d) -> None:
     if (at := np.flatnonzero(done != ends)).size:
         i, t = _place(d, at[0])
         raise ValueError(
-            f"episode {i} is over at step {t} of {d.lengths[i]}, before its last; starts and flags disagree: let "
-            "from_arrays find the starts, or mark only last transitions" if done[at[0]] else
-            f"episode {i} ends with neither terminated nor truncated; if the recording stopped there, mark its last "
-            f"transition truncated: truncated[{at[0]}] = True")
+            f"episode {i} is over at step {t} of {d.lengths[i]}, expected only its last step to be: starts and flags "
+            "disagree; let from_arrays find the starts" if done[at[0]] else
+            f"episode {i} ends with neither terminated nor truncated, expected one of them; if the recording stopped "
+            f"there, mark its last transition: truncated[{at[0]}] = True")
     for name in ("obs", "action", "reward", "final_obs"):
         x = getattr(d, name)
         if x.dtype.kind == "f" and not np.isfinite(x).all():

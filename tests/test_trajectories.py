@@ -227,7 +227,7 @@ def test_whatever_an_episode_is_the_list_is_a_dataset_or_an_error_says_what_was_
             warnings.simplefilter("ignore", UserWarning)
             d = Dataset.from_episodes([episode(2), episode(3) | change], drop_empty=drop_empty)
     except (TypeError, ValueError) as e:
-        assert "expected" in str(e) or "drop_empty=True" in str(e), e
+        assert "expected" in str(e), e
     else:
         assert d.n in (1, 2) and np.isfinite(d.returns).all()
 
@@ -239,7 +239,7 @@ def test_whatever_the_flat_arrays_are_they_are_a_dataset_or_an_error_says_what_w
     try:
         d = Dataset.from_arrays(**given | change)
     except (TypeError, ValueError) as e:
-        assert "expected" in str(e) or "truncated[-1] = True" in str(e), e
+        assert "expected" in str(e), e
     else:
         assert d.lengths.sum() == d.m and np.isfinite(d.returns).all()
 
@@ -348,6 +348,24 @@ def test_another_file_is_refused_by_name(tmp_path):
             Dataset.load(tmp_path / name)
     with pytest.raises(FileNotFoundError, match="missing.npz"):
         Dataset.load(tmp_path / "missing.npz")
+
+
+class Bomb:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_loading_never_runs_what_a_file_holds(tmp_path):
+    dataset(2).save(tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as z:
+        arrays = dict(z)
+    np.savez(tmp_path / "bomb.npz", **arrays | {"reward": np.array([Bomb(tmp_path / "exploded")], object)})
+    with pytest.raises(ValueError, match="bomb.npz cannot be read"):
+        Dataset.load(tmp_path / "bomb.npz")
+    assert not (tmp_path / "exploded").exists()
 
 
 def test_a_file_cut_short_anywhere_is_refused_by_name(tmp_path):
