@@ -52,9 +52,9 @@ def improve_iql(model: MDP, pi_w: np.ndarray, tau: float = 0.7, beta: float = 3.
     Arguments as in `improve_kl`; tau in (0, 1), ½ is the mean; beta: 1 / reward units.  Gives pi [S, A].
     Source: Kostrikov, Nair, Levine (2022).
     """
-    v = np.zeros(model.S)
+    ahead, v = _ahead(model, gamma), np.zeros(model.S)
     for _ in range(10_000):
-        q = backup(model, v, gamma)
+        q = ahead(v)
         weight = pi_w * np.where(q < v[:, None], 1 - tau, tau)
         old, v = v, (weight * q).sum(-1) / weight.sum(-1)
         if np.abs(v - old).max() < 1e-9:
@@ -63,19 +63,20 @@ def improve_iql(model: MDP, pi_w: np.ndarray, tau: float = 0.7, beta: float = 3.
 
 
 def improve_cql(model: MDP, pi_w: np.ndarray, seen: np.ndarray, c: float, gamma: float = 0.99,
-                steps: int = 2000) -> np.ndarray:
+                steps: int = 1000) -> np.ndarray:
     """Conservative Q-learning in a table: gradient steps on, in each state that was seen,
 
         ½ Σ_a π_w (Q - y)² + c (log Σ_a exp Q - Σ_a π_w Q),      y = R + γ Σ_s' P max_b Q(s', b) held fixed
 
     seen: [S] bool.  c: strength of the push, reward units; 0 leaves unseen actions at 0.  Other arguments as in
     `improve_kl`.  Gives the greedy policy [S, A], uniform where nothing was seen.
-    Source: Kumar et al. (2020), CQL(H); our steps are of size 1 on the whole table.
+    Source: Kumar et al. (2020), CQL(H); our steps are of size 1 / (1 + c/2) on the whole table: the loss curves no more
+    than 1 + c/2, so that none overshoots.
     """
-    q = np.zeros_like(pi_w)
+    ahead, q = _ahead(model, gamma), np.zeros_like(pi_w)
     for _ in range(steps):
-        y = backup(model, q.max(-1), gamma)
-        q = q - seen[:, None] * (pi_w * (q - y) + c * (tilt(np.ones_like(q), q) - pi_w))
+        y = ahead(q.max(-1))
+        q = q - seen[:, None] * (pi_w * (q - y) + c * (tilt(np.ones_like(q), q) - pi_w)) / (1 + c / 2)
     return np.where(seen[:, None], np.eye(model.A)[q.argmax(-1)], 1 / model.A)
 
 
@@ -87,9 +88,9 @@ def improve_blindly(model: MDP, q0: np.ndarray, seen: np.ndarray, gamma: float =
     A network would extrapolate to unseen pairs; here the caller says what it extrapolates to.
     q0: [..., S, A], a batch of guesses.  seen: [S, A] bool.  Gives the greedy policy [..., S, A].
     """
-    q = q0
+    ahead, q = _ahead(model, gamma), q0
     for _ in range(10_000):
-        old, q = q, np.where(seen, backup(model, q.max(-1), gamma), q0)
+        old, q = q, np.where(seen, ahead(q.max(-1)), q0)
         if np.abs(q - old).max() < 1e-9:
             break
     return np.eye(model.A)[q.argmax(-1)]
@@ -155,6 +156,13 @@ def flow_weights(data: Dataset, mdp: MDP, lam: float) -> np.ndarray:
     d_data = c * EPISODE / c.sum()
     ratio = np.divide(improve_visits(model, d_data, lam), d_data, out=np.zeros_like(c), where=c > 0)
     return (ratio / ratio.max())[data.obs, data.action]
+
+
+def _ahead(model: MDP, gamma: float):
+    """v -> backup(model, v, gamma), the model checked once and not in each of thousands of rounds.  v: [..., S]."""
+    R, go_on = backup(model, np.zeros(model.S)), ~model.terminal
+    P = (gamma * model.P * go_on[:, None, None] * go_on).reshape(-1, model.S).T
+    return lambda v: R + (v @ P).reshape(*v.shape[:-1], *R.shape)
 
 
 def tilt(mu: np.ndarray, z: np.ndarray) -> np.ndarray:

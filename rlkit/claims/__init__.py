@@ -194,7 +194,8 @@ class Table:
         body = []
         for r in self.rows:
             m = r.measured
-            cells = [f"{MARKS[r.status]} {r.status}", f"{r.claim.says} <small>({r.claim.paper}; {r.claim.scale})</small>"]
+            cells = [f"{MARKS[r.status]} {r.status}",
+                     f"{html.escape(r.claim.says)} <small>({html.escape(r.claim.paper)}; {r.claim.scale})</small>"]
             if m is None:
                 note = r.error.strip().splitlines()[-1] if r.error else "slow: about " + _minutes(r.claim.minutes)
                 cells += [html.escape(note), "", ""]

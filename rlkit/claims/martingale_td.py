@@ -226,12 +226,8 @@ def speed_of_the_theorem(seed):
 @claim(paper="ours, in the spirit of " + PE, scale="statistical",
        says="the noise of CTD(0) depends on the time observed, not on how finely it is watched")
 def noise_depends_on_time_observed(seed):
-    rng, groups = np.random.default_rng(seed), 48
-    spread = {}
-    for dt in (0.1, 0.02):
-        p = _paths(B, 60 * groups, dt, 40.0, rng)
-        parts = [Paths(p.t, p.x[:, i::groups], p.r[:, i::groups]) for i in range(groups)]
-        spread[dt] = np.std([_solve(B, q)[0] for q in parts])
+    rng = np.random.default_rng(seed)
+    spread = {dt: np.std([_solve(B, _paths(B, 60, dt, 40.0, rng))[0] for _ in range(48)]) for dt in (0.1, 0.02)}
     ratio = spread[0.02] / spread[0.1]
     return every(_true("spread at Δt = .02 ÷ at .1, same time", 0.5 < ratio < 2, f"{ratio:.2f}", "between ½ and 2"))
 
@@ -242,10 +238,10 @@ def error_falls_as_root_n(seed):
     rng, sizes = np.random.default_rng(seed), np.array([250, 1000, 4000, 16000])
     error = {"CTD(0)": [], "ML": []}
     for n in sizes:
-        p = _paths(A, n * 48, 0.1, 1.0, rng)
-        parts = [Paths(p.t, p.x[:, i::48], p.r[:, i::48]) for i in range(48)]
-        for name, test in (("CTD(0)", "left"), ("ML", "ml")):
-            miss = np.array([_solve(A, q, test) for q in parts]) - TRUE_A
+        parts = (_paths(A, n, 0.1, 1.0, rng) for _ in range(48))
+        both = np.array([[_solve(A, p, test) for test in ("left", "ml")] for p in parts])           # [48, 2, p]
+        for i, name in enumerate(error):
+            miss = both[:, i] - TRUE_A
             error[name].append(np.sqrt((miss**2).sum(1).mean()))
     return every(*((name, near(loglog_slope(sizes, np.array(e)).slope, -0.5, 0.15, "4 standard deviations, 48 samples "
                                                                                     "a size"))

@@ -1,4 +1,4 @@
-"""What the papers of the first chapter say, measured: trajectory weighting, dataset quality and coverage, density ratios.
+"""What the papers of the first chapter say, measured: trajectory weights, quality and coverage, density ratios.
 
 Exact claims check an identity to rounding on a drawn example; statistical ones average over datasets on the frozen
 grid and must hold by two standard errors; slow ones train networks. Scores: 0 plays as the random policy, 100 as the
@@ -30,7 +30,7 @@ ROUNDING = 1e-9              # exact identities: sums of some 10^4 float64 terms
 S, A = grid.CELLS, len(grid.ACTIONS)
 
 
-def _seeds(seed: int, n: int = 5) -> list[int]:
+def _seeds(seed: int, n: int = 20) -> list[int]:
     """n seeds of datasets, different for every seed of the claim."""
     return [int(s) for s in np.random.SeedSequence(seed).generate_state(n)]
 
@@ -154,7 +154,8 @@ def psv_bounds_the_gain(seed):
                            bool(worst <= 1 + ROUNDING))
 
 
-@claim(paper=TW, says="PSV is the upper half of the variance; of two-valued returns it is σ(1-σ)²(H-L)², largest at σ = ⅓")
+@claim(paper=TW, says="PSV is the upper half of the variance; of two-valued returns it is σ(1-σ)²(H-L)², "
+                      "largest at σ = ⅓")
 def psv_splits_the_variance(seed):
     rng, G = np.random.default_rng(seed), _returns(seed)
     split = psv(G) + psv(-G) - G.var()
@@ -199,7 +200,7 @@ def weighting_lifts_the_behaviour_policy(seed):
 
 
 @claim(paper=TW, scale="statistical",
-       says="at σ = 50 % a hard filter keeps only the starts near the goal and falls below uniform; soft weights do not")
+       says="at σ = 50 % a hard filter keeps only the starts near the goal and falls below uniform; weights do not")
 def filters_lose_starts(seed):
     schemes = ("uniform", "rw", "aw", "topk")
     uniform, rw, aw, topk = np.transpose([_scores(dataset(0.5, seed=s), schemes) for s in _seeds(seed)])
@@ -210,7 +211,7 @@ def filters_lose_starts(seed):
                                            "on one trajectory, though Σ w G still rises")
 def temperature_has_an_optimum(seed):
     J, promise = [], []
-    for s in _seeds(seed, 10):
+    for s in _seeds(seed):
         data = dataset(0.05, seed=s)
         J.append([_scores(data, ("rw",), alpha)[0] for alpha in (1.0, 0.05, 0.001)])
         promise.append([trajectory_weights(data, "rw", alpha) @ data.returns for alpha in (0.05, 0.001)])
@@ -223,7 +224,7 @@ def temperature_has_an_optimum(seed):
        says="the room for improvement goes with the positive-sided variance of the returns")
 def psv_predicts_the_gain(seed):
     rng, room, gain = np.random.default_rng(seed), [], []
-    for s in _seeds(seed, 60):
+    for s in _seeds(seed, 100):
         data = dataset(float(rng.choice([0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.95])), n=100, seed=s)
         uniform, rw = _scores(data, ("uniform", "rw"))
         room.append(psv(data.returns))
@@ -231,7 +232,7 @@ def psv_predicts_the_gain(seed):
     rho = spearman(room, gain)
     se = (1 - rho**2) / len(room) ** 0.5
     return claims.Measured(f"rank correlation {rho:.2f}", "> 0.5", f"{2 * se:.2f}",
-                           "2 standard errors over 60 datasets", bool(rho - 2 * se > 0.5))
+                           "2 standard errors over 100 datasets", bool(rho - 2 * se > 0.5))
 
 
 @claim(paper=TW, scale="statistical", says="where starts are lucky or not, RW rewards the luck; AW subtracts it, and "
@@ -252,7 +253,7 @@ def slip_makes_promises_too_good(seed):
     rows = {}
     for slip in (0.0, 0.1, 0.4):
         world = grid.world(slip)
-        for s in _seeds(seed, 10):
+        for s in _seeds(seed):
             data = dataset(0.1, slip, seed=s)
             for scheme in ("uniform", "rw"):
                 w = trajectory_weights(data, scheme)
@@ -264,14 +265,13 @@ def slip_makes_promises_too_good(seed):
     gain = np.subtract(rows["rw", 0.4], rows["uniform", 0.4])[:, 1]
     return every(("promise - J, RW, slip 0", below(np.abs(gap["rw", 0.0]), ROUNDING)),
                  ("slip .1", above(gap["rw", 0.1], 0.03)), ("slip .4", above(gap["rw", 0.4], 0.15)),
-                 ("uniform, slip .4", near(gap["uniform", 0.4].mean(), 0, 0.05,
-                                           "uniform data are unbiased; a few hundredths of sampling error")),
+                 ("|uniform|, slip .4", below(np.abs(gap["uniform", 0.4]), 0.05)),
                  ("J, RW - uniform, slip .4", above(gain, 25)))
 
 
 # ---- under an offline algorithm
 
-def _improved(seed: int, sigma: float, improve, schemes=("uniform", "rw", "aw"), n: int = 5) -> np.ndarray:
+def _improved(seed: int, sigma: float, improve, schemes=("uniform", "rw", "aw"), n: int = 10) -> np.ndarray:
     """Score [schemes, seeds] of improve(model, pi_w, seen) on the weighted data."""
     world, pi = grid.world(), []
     for s in _seeds(seed, n):
@@ -304,7 +304,8 @@ def weighting_helps_iql_in_a_table(seed):
        says="CQL with a strong push (c = 0.5) gains from either weighting; with a weak one all samplers are alike "
             "(CQL in a table, σ = 10 %)")
 def weighting_helps_cql_in_a_table(seed):
-    strong, weak = (_improved(seed, 0.1, lambda m, pi, seen, c=c: improve_cql(m, pi, seen, c)) for c in (0.5, 0.02))
+    strong = _improved(seed, 0.1, lambda m, pi, seen: improve_cql(m, pi, seen, 0.5))
+    weak = _improved(seed, 0.1, lambda m, pi, seen: improve_cql(m, pi, seen, 0.02), ("uniform", "rw"))
     return every(("RW - uniform, c = .5", above(strong[1] - strong[0], 50)),
                  ("AW - uniform, c = .5", above(strong[2] - strong[0], 50)),
                  ("RW - uniform, c = .02", below(weak[1] - weak[0], 5)))
@@ -314,7 +315,7 @@ def weighting_helps_cql_in_a_table(seed):
        says="drawing a trajectory first and a transition of it second (q_i / T_i) is another, here worse, weighting")
 def trajectory_first_sampling_is_worse(seed):
     world, gain = grid.world(), []
-    for s in _seeds(seed, 10):
+    for s in _seeds(seed):
         data = dataset(0.05, seed=s)
         w = trajectory_weights(data, "rw")
         pi = [weighted_policy(data, q, S, A) for q in (w, w / data.lengths)]
@@ -363,7 +364,7 @@ def cloning_follows_quality(seed):
         quality = np.array([tq(d.returns, low, high) for d in data])
         same.append(spearman(score, quality))
         error.append(np.abs(score - quality).max())
-    return every(("rank correlation, worst of 4", near(min(same), 1, 0, "the order")),
+    return every(("rank correlation, worst of 4", near(min(same), 1, ROUNDING, "the order")),
                  ("|score - TQ|, in 1, worst", near(max(error), 0, 0.02, "episodes that the clock cuts at 100 steps")))
 
 
@@ -375,7 +376,7 @@ def unconstrained_learning_needs_coverage(seed):
     low, high = grid.expected_return(world.mdp, np.stack([np.full((S, A), 1 / A), world.expert]), horizon=100)
     score = lambda pi: 100 * (grid.expected_return(world.mdp, pi, horizon=100) - low) / (high - low)       # noqa: E731
     free, held, cover = [], [], []
-    for s in _seeds(seed, 10):
+    for s in _seeds(seed, 6):
         rng = np.random.default_rng(s)
         data = perspective.collections(world, 20_000, rng)
         data = {k: data[k] for k in ("replay", "noisy", "expert")}
@@ -392,12 +393,12 @@ def unconstrained_learning_needs_coverage(seed):
 
 @claim(paper=DP, says="the same on six environments with nine algorithms")
 def six_environments_with_nine_algorithms(seed):
-    return not_here("BC follows TQ, the DQN family SACo", "needs online DQN runs and five times as many offline updates "
-                    "on each, MinAtar among them; the three kinds of learners are measured above in tables")
+    return not_here("BC follows TQ, the DQN family SACo", "needs online DQN runs and five times as many offline "
+                    "updates on each, MinAtar among them; the three kinds of learners are measured above in tables")
 
 
 @claim(paper=TW + ", abstract", says="CQL, IQL and TD3+BC on 32 mixed D4RL datasets reach what the data hold, with "
                                      "weighting only")
 def thirty_two_mixed_datasets(seed):
-    return not_here("better with AW than without on most of them", "needs the D4RL datasets and a million gradient steps "
-                    "for each of 32 datasets, three algorithms and five seeds; measured here on Pendulum below")
+    return not_here("better with AW than without on most of them", "needs the D4RL datasets and a million gradient "
+                    "steps for each of 32 datasets, three algorithms and five seeds; on Pendulum it is measured below")

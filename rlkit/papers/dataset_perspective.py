@@ -58,33 +58,32 @@ def q_learning_replay(mdp: MDP, m: int, rng: np.random.Generator, horizon: int =
 
     Q starts at 1, an optimist that tries everything; ties go to the first action.
     """
-    move, first = np.cumsum(mdp.P, -1), np.cumsum(mdp.start)
-    reward = np.broadcast_to(mdp.R[..., None], mdp.P.shape) if mdp.reward is None else mdp.reward
-    q, episodes = np.full((mdp.S, mdp.A), OPTIMISM), []
-    draw = lambda cdf, u: min(int(np.searchsorted(cdf, u * cdf[-1], "right")), len(cdf) - 1)      # noqa: E731
-    total = 0
+    rows = mdp.P.shape[0] * mdp.A
+    goes = [list(zip(np.cumsum(p[p > 0]).tolist(), np.flatnonzero(p).tolist())) for p in mdp.P.reshape(rows, -1)]
+    pays = np.broadcast_to(mdp.R[..., None] if mdp.reward is None else mdp.reward, mdp.P.shape).tolist()
+    over, q, episodes, total = mdp.terminal.tolist(), [[OPTIMISM] * mdp.A for _ in range(mdp.S)], [], 0
+    starts = list(zip(np.cumsum(mdp.start).tolist(), range(mdp.S)))
+    draw = lambda cases, u: next((x for c, x in cases if u < c), cases[-1][1])     # noqa: E731
     while total < m:
-        s, rows = draw(first, rng.random()), []
-        for t in range(horizon):
+        s, seen = draw(starts, rng.random()), []
+        for t, (explore, which, slide) in enumerate(rng.random((horizon, 3)).tolist()):
             epsilon = 1 - 0.99 * min(1, (total + t) / m)
-            explore, which, slide = rng.random(3)
-            a = int(which * mdp.A) if explore < epsilon else int(q[s].argmax())
-            s2 = draw(move[s, a], slide)
-            r, over = reward[s, a, s2], mdp.terminal[s2]
-            q[s, a] += rate * (r + gamma * q[s2].max() * (not over) - q[s, a])
-            rows.append((s, a, r, s2))
+            a = int(which * mdp.A) if explore < epsilon else q[s].index(max(q[s]))
+            s2 = draw(goes[s * mdp.A + a], slide)
+            r = pays[s][a][s2]
+            q[s][a] += rate * (r + gamma * max(q[s2]) * (not over[s2]) - q[s][a])
+            seen.append((s, a, r))
             s = s2
-            if over:
+            if over[s]:
                 break
-        total += len(rows)
-        obs, action, reward_, after = (np.array(c) for c in zip(*rows))
-        episodes.append(dict(obs=np.append(obs, after[-1]), action=action, reward=reward_, terminated=bool(over),
-                             truncated=not over))
+        total += len(seen)
+        obs, action, reward = zip(*seen)
+        episodes.append(dict(obs=(*obs, s), action=action, reward=reward, terminated=over[s], truncated=not over[s]))
     return Dataset.from_episodes(episodes)
 
 
 def extrapolate(data: Dataset, world: World, guesses: int, rng: np.random.Generator) -> np.ndarray:
-    """Policies [guesses, S, A] of Q-learning without constraint on the data: unseen pairs keep random values N(0, 0.4²).
+    """Policies [guesses, S, A] of Q-learning without constraint: unseen pairs keep random values N(0, 0.4²).
 
     A stand-in for what a network says of pairs it never saw. The spread matters: near 0.2 almost every dataset is
     solved, at 0.5 most fail.

@@ -31,7 +31,7 @@ from rlkit.sampling import Sampler, transition_probs
 from rlkit.trajectories import Dataset, mix
 
 SCHEMES = ("uniform", "aw", "rw", "topk")
-BASE = {"bc": offline.BCConfig(batch=128, loss="nll"), "iql": offline.IQLConfig(batch=128),
+BASE = {"bc": offline.BCConfig(batch=128, loss="nll"), "iql": offline.IQLConfig(batch=128, decay=False),
         "td3bc": offline.TD3BCConfig(batch=128, alpha_bc=1.0), "cql": offline.CQLConfig(batch=64, samples=2)}
 
 
