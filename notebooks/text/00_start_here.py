@@ -27,11 +27,11 @@ from rlkit.config import check, knob
 
 @dataclass(frozen=True)
 class Config:
-    alpha: float = knob(0.3, 0.01, 3, log=True, symbol="α", says="step size: how far one update moves the policy", above=0)
+    alpha: float = knob(0.05, 0.001, 3, log=True, symbol="α", says="step size: how far one update moves the policy", above=0)
     tau: float = knob(0.0, 0, 0.5, symbol="τ", says="entropy bonus: how much curiosity is worth, in reward", least=0)
-    noise: float = knob(1.0, 0.1, 3, symbol="σ", unit="reward", says="how noisy each reward is", least=0)
-    seed: int = knob(0, 0, 99, symbol="seed", says="which random numbers", restart=True, least=0)
-    steps: int = 2000
+    noise: float = knob(1.0, 0.1, 3, symbol="σ", unit="reward", says="noise: standard deviation of a reward", least=0)
+    seed: int = knob(0, 0, 99, symbol="seed", says="draw: which random numbers", restart=True, least=0)
+    steps: int = 20_000
     __post_init__ = check
 
 
@@ -57,15 +57,16 @@ def bandit(cfg, rng, every=10, R=16, q=np.array([0.0, 0.5, 0.8, 1.0])):
 # %% tags=["hide-input"]
 def draw(history, cfg):
     steps, pi, H = ([s.step for s in history], np.array([s.pi for s in history]), np.array([s.H for s in history]))
-    arms = figures.bars(["arm 0", "arm 1", "arm 2", "best"], pi[-1].mean(0), "Now: how often each arm is pulled", "probability", (0, 1.1))
     best = figures.curves(steps, {"best arm": pi[..., 3]}, "updates", "probability of the best arm", "Does it find the best arm?",
                           y_range=(0, 1.05), x_range=(0, cfg.steps), steps=True)
-    curious = figures.curves(steps, {"entropy": H}, "updates", "entropy (nats)", "How curious is it still?", y_range=(0, 1.5), x_range=(0, cfg.steps), steps=True)
-    says = f"After {steps[-1]} updates the best arm has probability {np.median(pi[-1, :, 3]):.2f} in the median of 16 runs; entropy {np.median(H[-1]):.2f} nats."
-    return figures.board([best, curious, arms], columns=3, says=says, height=360)
+    curious = figures.curves(steps, {"entropy": H}, "updates", "entropy (nats)", "How curious is it still?",
+                             y_range=(0, 1.5), x_range=(0, cfg.steps), steps=True)
+    says = (f"After {steps[-1]} updates the best arm has probability {np.median(pi[-1, :, 3]):.2f} in the median of 16 runs; "
+            f"entropy {np.median(H[-1]):.2f} nats.")
+    return figures.board([best, curious], says=says, height=400)
 
 
-presets = {"Calm": Config(), "Too bold": Config(alpha=3.0), "Curious": Config(tau=0.3)}
+presets = {"Calm": Config(), "Too bold": Config(alpha=3.0), "Curious": Config(tau=0.2)}
 live.Panel(bandit, Config(), draw, presets=presets, title="Four arms, sixteen runs")
 
 # %% [markdown]
@@ -85,10 +86,10 @@ live.Panel(bandit, Config(), draw, presets=presets, title="Four arms, sixteen ru
 # you can take it into your own experiments without the panel.
 
 # %%
-run = bandit(Config(alpha=0.3), np.random.default_rng(0), every=500)
+run = bandit(Config(steps=2000, alpha=0.3), np.random.default_rng(0), every=500)
 snap = next(run)
 while snap.step < 2000:
-    changed = Config(alpha=0.3, tau=0.5) if snap.step == 1000 else None       # an answer, in mid-run
+    changed = Config(steps=2000, alpha=0.3, tau=0.5) if snap.step == 1000 else None       # an answer, in mid-run
     snap = run.send(changed)
     print(f"update {snap.step:4d}: entropy {snap.H.mean():.2f} nats, best arm {snap.pi[:, 3].mean():.2f}")
 
