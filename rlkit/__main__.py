@@ -7,8 +7,6 @@ import json
 import os
 import sys
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")            # small arrays: more threads only wait for each other
-
 
 def main(argv: list[str] | None = None) -> int:
     """Gives the exit code: 0, or 1 if a claim does not hold, or 2 if the command cannot be understood."""
@@ -68,6 +66,7 @@ def measure(ideas: list[str], seed: int, fast: bool, as_json: bool) -> int:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")        # small arrays: more threads only wait for each other
     try:
         code = main()
     except KeyboardInterrupt:
