@@ -395,6 +395,16 @@ def test_a_flipped_bit_anywhere_is_noticed_or_harmless(tmp_path):
     assert noticed > 0.5 * len(range(0, len(whole), 5))                 # most of a file is data: a flip there must show
 
 
+def test_a_reader_of_the_old_file_is_not_disturbed_by_a_new_one(tmp_path):
+    dataset(3).save(tmp_path / "a.npz")
+    old = (tmp_path / "a.npz").read_bytes()
+    with open(tmp_path / "a.npz", "rb") as reader:
+        start = reader.read(10)
+        dataset(4, 4).save(tmp_path / "a.npz")
+        assert start + reader.read() == old
+    assert Dataset.load(tmp_path / "a.npz").n == 2 and os.listdir(tmp_path) == ["a.npz"]
+
+
 def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
     old = dataset(3)
     old.save(tmp_path / "a.npz")
