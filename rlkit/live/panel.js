@@ -86,7 +86,7 @@ function render({ model, el }) {
 
   let playing = false;
   function paintRun() {
-    const text = playing ? "Pause" : face.sweeps ? "Play" : "Run";
+    const text = playing ? "Pause" : "Run";
     if (runButton.dataset.text === text) return;
     runButton.dataset.text = text;
     runButton.innerHTML = `${icon(playing ? "pause" : "run")}<span>${text}</span>`;
@@ -257,7 +257,7 @@ function makeField(c, view, sweeps, send) {
   const id = `rlkit-${view}-${c.name}`;
   const label = make("label", "rlkit-label", { for: id });
   const dot = make("span", "rlkit-dot", { title: "Not the paper's value; double-click the name to put it back" });
-  label.append(dot, ...(c.symbol ? [make("b", "", {}, c.symbol)] : []), make("span", "rlkit-name", {}, c.label));
+  label.append(dot, ...(c.symbol ? [make("b", c.symbol.length > 3 ? "rlkit-word" : "", {}, c.symbol)] : []), make("span", "rlkit-name", {}, c.label));
   const pill = make("span", "rlkit-pill", { id: `${id}-when` });
   const value = make("output", "rlkit-value", { for: id });
   const line = make("div", "rlkit-line", {}, label, ...(sweeps ? [] : [pill]));
@@ -297,17 +297,11 @@ function makeField(c, view, sweeps, send) {
     }
     line.append(value);
     node.append(track);
-    const paint = () => {
-      const text = c.texts[Number(input.value)];
-      value.textContent = text;
-      input.setAttribute("aria-valuetext", text);
-      input.style.setProperty("--at", Number(input.value) / Math.max(1, c.high));
-    };
     // One drag, or keys pressed in a row, is one change: its marker line stays where it began.
     input.oninput = () => {
       if (performance.now() - moved > 900) drag += 1;
       moved = performance.now();
-      paint();
+      slideTo(Number(input.value), c.texts[Number(input.value)]);
       send({ position: Number(input.value), drag });
     };
   }
@@ -319,6 +313,14 @@ function makeField(c, view, sweeps, send) {
     send({ reset: true });
   });
 
+  /** What a slider shows and says: the number, and its unit in small. */
+  function slideTo(at, text) {
+    const unit = c.unit && text.endsWith(` ${c.unit}`) ? c.unit : "";
+    value.replaceChildren(text.slice(0, text.length - unit.length), ...(unit ? [make("small", "", {}, unit)] : []));
+    input.setAttribute("aria-valuetext", text);
+    input.style.setProperty("--at", at / Math.max(1, c.high));
+  }
+
   function show(state, settled) {
     node.classList.toggle("rlkit-unlike", state.unlike);
     node.classList.toggle("rlkit-waits", state.waits);
@@ -328,11 +330,7 @@ function makeField(c, view, sweeps, send) {
     if (!settled) return;
     if (c.kind === "switch") input.checked = state.at === 1;
     else if (document.activeElement !== input || c.kind !== "seed") input.value = state.at;
-    if (c.kind === "slider") {
-      value.textContent = state.text;
-      input.setAttribute("aria-valuetext", state.text);
-      input.style.setProperty("--at", state.at / Math.max(1, c.high));
-    }
+    if (c.kind === "slider") slideTo(state.at, state.text);
   }
   return { node, show };
 }

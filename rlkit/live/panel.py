@@ -227,7 +227,8 @@ def _where(title: str) -> tuple[str | None, str]:
     parent = getattr(shell, "parent_header", None) or {}
     if "header" not in parent:
         return None, ""
-    cell = (parent.get("metadata") or {}).get("cellId") or f"title {title}"
+    code = (parent.get("content") or {}).get("code", "")
+    cell = (parent.get("metadata") or {}).get("cellId") or (f"title {title}" if title else f"code {hash(code)}")
     return cell, parent["header"].get("msg_id", "")
 
 

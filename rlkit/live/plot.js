@@ -83,7 +83,7 @@ class Picture {
     this.box.addEventListener("pointerdown", () => (this.held = true), { signal });
     addEventListener("pointerup", () => { this.held = false; this.paint(); }, { signal });
     this.sizes = new ResizeObserver(() => {
-      if (Math.round(el.clientWidth) !== this.width && this.last) this.redraw();
+      if (Math.round(el.clientWidth) !== this.width) this.redraw();
     });
     this.sizes.observe(el);
     this.endTheme = onTheme(() => this.redraw());
@@ -102,12 +102,17 @@ class Picture {
     this.paint();
   }
 
+  /** Something to draw, somewhere to draw it: not while a zoom is dragged, nor while the tab is hidden. */
+  get due() {
+    return this.next && !this.held && !this.gone && this.el.clientWidth > 0;
+  }
+
   async paint() {
-    if (this.busy || this.held || !this.next || this.gone) return;
+    if (this.busy || !this.due) return;
     this.busy = true;
     try {
       const Plotly = await plotlyReady();
-      while (this.next && !this.held && !this.gone) {
+      while (this.due) {
         const frame = this.next;
         this.next = null;
         await this.draw(Plotly, frame);
@@ -142,7 +147,7 @@ class Picture {
       relight(data, theme.ink);
       relight(layout, theme.ink);
     }
-    this.width = Math.round(this.el.clientWidth) || 640;
+    this.width = Math.round(this.el.clientWidth);
     const font = { family: getComputedStyle(this.el).fontFamily, size: 12, ...layout.font, color: theme.text };
     Object.assign(layout, {
       width: this.width,
@@ -251,7 +256,8 @@ function markLines(data, layout, marks, theme) {
       marks.forEach(({ step, text }, i) => {
         const line = { color: theme.quiet, width: 1, dash: "dot" };
         layout.shapes.push({ type: "line", xref: x, yref: `${y} domain`, x0: step, x1: step, y0: 0, y1: 1, line });
-        if (i < marks.length - 4) return; // older ones keep their line
+        const room = (marks[i + 1]?.step ?? Infinity) - step;
+        if (i < marks.length - 4 || room < 0.07 * marks.at(-1).step) return; // older and crowded ones keep their line only
         const at = axis.type === "log" ? Math.log10(step) : step;
         layout.annotations.push({
           xref: x, yref: `${y} domain`, x: at, y: 1, text, textangle: -90, showarrow: false,
