@@ -37,6 +37,9 @@ LOOK = {
     "RW": Look(SKY, "dashdot", "triangle-up"),
     "top-k": Look(PURPLE, "longdash", "star"),
     "DW": Look(GREEN, "longdashdot", "pentagon"),
+    "CTD(0)": Look(OURS, "solid", "hexagon"),
+    "ML": Look(SKY, "dashdot", "triangle-down"),
+    "MSTDE": Look(BROKEN, "dash", "x-thin"),
     "broken": Look(BROKEN, "dot", "x"),
 }
 SPARE = [

@@ -27,11 +27,11 @@ from rlkit.config import check, knob
 
 @dataclass(frozen=True)
 class Config:
-    alpha: float = knob(0.05, 0.001, 3, log=True, symbol="α", says="step size: how far one update moves the policy", above=0)
+    alpha: float = knob(0.02, 0.001, 3, log=True, symbol="α", says="step size: how far one update moves the policy", above=0)
     tau: float = knob(0.0, 0, 0.5, symbol="τ", says="entropy bonus: how much curiosity is worth, in reward", least=0)
     noise: float = knob(1.0, 0.1, 3, symbol="σ", unit="reward", says="noise: standard deviation of a reward", least=0)
     seed: int = knob(0, 0, 99, symbol="seed", says="draw: which random numbers", restart=True, least=0)
-    steps: int = 20_000
+    steps: int = 40_000
     __post_init__ = check
 
 

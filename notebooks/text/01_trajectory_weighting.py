@@ -198,14 +198,14 @@ live.Plot(figures.board([pane], height=360, says="; ".join(f"λ={lam:g}: " + ", 
 # algorithm and *Reset*.
 
 # %% tags=["hide-input"]
-from rlkit.papers.weighted_offline import SCHEMES, WeightedConfig, weighted_offline
+from rlkit.papers.weighted_offline import WeightedConfig, weighted_offline
 
 NAMES = {"uniform": "uniform", "aw": "AW", "rw": "RW"}
 
 
 def learning(history, cfg):
     steps, score = [s.step for s in history], np.array([s.score for s in history])                    # [T], [T, 3, seeds]
-    curves = {NAMES[s]: score[:, g] for g, s in enumerate(SCHEMES)}
+    curves = {NAMES[s]: score[:, g] for g, s in enumerate(cfg.schemes)}
     now = "; ".join(f"{n} {np.median(c[-1]):.0f}" for n, c in curves.items())
     bands = figures.curves(steps, curves, "gradient steps", "score: 0 random, 100 expert", f"{cfg.algorithm.upper()} on weighted data", steps=True,
                            y_range=(-15, 115), x_range=(0, cfg.steps))
@@ -213,8 +213,8 @@ def learning(history, cfg):
     return figures.board([bands, weights], says=f"After {steps[-1]} steps the median scores are: {now}.", height=400)
 
 
-live.Panel(weighted_offline, WeightedConfig(), learning, title="Three ways to draw a minibatch",
-           presets={"Paper": WeightedConfig(), "IQL": dict(algorithm="iql"), "TD3+BC": dict(algorithm="td3bc"), "CQL": dict(algorithm="cql"),
+live.Panel(weighted_offline, WeightedConfig(steps=1000, size=40_000), learning, title="Three ways to draw a minibatch", every=25,
+           knobs=["alpha", "algorithm", "sigma", "steps", "seeds", "size"], presets={"Paper": {}, "IQL": dict(algorithm="iql"), "TD3+BC": dict(algorithm="td3bc"), "CQL": dict(algorithm="cql"),
                     "Trust one": dict(alpha=0.005)})
 
 # %% [markdown]
@@ -230,9 +230,9 @@ live.Panel(weighted_offline, WeightedConfig(), learning, title="Three ways to dr
 # %%
 from rlkit.envs import mixed
 
-cheetah = WeightedConfig(task="halfcheetah", algorithm="bc", sigma=0.1, seeds=2, steps=500)
+cheetah = WeightedConfig(task="halfcheetah", algorithm="bc", sigma=0.1, size=20_000, max_steps=200, seeds=2, steps=500, episodes=5)
 *_, last = weighted_offline(cheetah, np.random.default_rng(0), every=cheetah.steps)
-table = {NAMES[s]: last.score[g] for g, s in enumerate(SCHEMES)}
+table = {NAMES[s]: last.score[g] for g, s in enumerate(cheetah.schemes)}
 pane = figures.bars(list(table), [v.mean() for v in table.values()], f"HalfCheetah-v5, BC, {cheetah.steps} steps, {cheetah.seeds} seeds",
                     "score: 0 random, 100 expert", (-10, 120), low=[v.min() for v in table.values()], high=[v.max() for v in table.values()])
 live.Plot(figures.board([pane], height=340, says="; ".join(f"{k}: {v.mean():.0f}" for k, v in table.items())))
