@@ -18,10 +18,11 @@ import anywidget
 import traitlets
 
 from rlkit.live.controls import Control, controls
-from rlkit.live.driver import Driver, SyncDriver
+from rlkit.live.driver import Driver
 from rlkit.live.plot import HERE, Screen, bundle, library
 from rlkit.live.runs import Run
 from rlkit.live.spec import plain, spec
+from rlkit.live.sync import SyncDriver
 
 
 class PanelWidget(anywidget.AnyWidget):

@@ -251,13 +251,14 @@ function markLines(data, layout, marks, theme) {
   layout.annotations = [...(layout.annotations ?? [])];
   for (const x of steps) {
     const axis = layout[x.replace("x", "xaxis")] ?? {};
+    const span = axis.range && axis.type !== "log" ? Math.abs(axis.range[1] - axis.range[0]) : marks.at(-1).step;
     const ys = new Set(data.filter((t) => (t.xaxis ?? "x") === x).map((t) => t.yaxis ?? "y"));
     for (const y of ys) {
       marks.forEach(({ step, text }, i) => {
         const line = { color: theme.quiet, width: 1, dash: "dot" };
         layout.shapes.push({ type: "line", xref: x, yref: `${y} domain`, x0: step, x1: step, y0: 0, y1: 1, line });
         const room = (marks[i + 1]?.step ?? Infinity) - step;
-        if (i < marks.length - 4 || room < 0.07 * marks.at(-1).step) return; // older and crowded ones keep their line only
+        if (i < marks.length - 4 || room < 0.07 * span) return; // older and crowded ones keep their line only
         const at = axis.type === "log" ? Math.log10(step) : step;
         layout.annotations.push({
           xref: x, yref: `${y} domain`, x: at, y: 1, text, textangle: -90, showarrow: false,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rlkit.live import driver as module
-from rlkit.live.driver import SyncDriver
 from rlkit.live.runs import Run, Sweep
+from rlkit.live.sync import SyncDriver
 
 from .conftest import Config, draw, walk
 
