@@ -25,6 +25,7 @@ def load(path, name):
 
 
 notebooks = load(ROOT / "tools" / "notebooks.py", "notebooks")
+check = load(ROOT / "tools" / "check.py", "check")
 bench = load(ROOT / "tests" / "bench" / "run.py", "bench_run")
 
 # A pip that installs labels and empty packages from nowhere, and fails the way a file `mode` asks for.
@@ -81,10 +82,11 @@ class Clone:
 
     def __init__(self, folder):
         self.folder = folder
-        for name, text in {"tools/make.py": (ROOT / "tools" / "make.py").read_text(), "drive.py": DRIVE, "pip.txt": PIP,
-                           "requirements.txt": "one==1.0\ntwo==2.0\n", "tests/requirements.txt": "three==3.0\n",
-                           "binder/requirements.txt": "# x\n--extra-index-url x\none==1.0\ntwo==2.0\n",
-                           "pyproject.toml": "", "rlkit/__init__.py": ""}.items():
+        files = {"tools/make.py": (ROOT / "tools" / "make.py").read_text(), "tools/check.py": "", "drive.py": DRIVE,
+                 "pip.txt": PIP, "requirements.txt": "one==1.0\ntwo==2.0\n", "tests/requirements.txt": "three==3.0\n",
+                 "binder/requirements.txt": "# x\n--extra-index-url x\none==1.0\ntwo==2.0\n", "pyproject.toml": "",
+                 "rlkit/__init__.py": ""}
+        for name, text in files.items():
             self.write(name, text)
         self.site = folder / ".venv" / "lib" / "python{}.{}".format(*sys.version_info[:2]) / "site-packages"
 
@@ -320,18 +322,35 @@ def test_the_makefile_has_every_target_and_the_automatic_check_is_make_test():
 
 # ---------------------------------------------------------------------------------------------- pins
 
-@pytest.mark.parametrize("file, text, told", [
-    ("requirements.txt", "one==1.0\ntwo>=2\n", "'two>=2' is not a flat pin"),
-    ("requirements.txt", "one==1.0\n-r more.txt\n", "'-r more.txt' is not a flat pin"),
-    ("tests/requirements.txt", "git+https://example.org/x\n", "is not a flat pin"),
-    ("binder/requirements.txt", "one==1.0\ntwo==2.1\n", "out of step with requirements.txt: two==2.0, two==2.1"),
-    ("binder/requirements.txt", "two==2.0\none==1.0\n", "out of step with requirements.txt: the order"),
+@pytest.fixture
+def repository(tmp_path):
+    """A repository whose pins and README are in order, and a function that changes a file and tells what is wrong."""
+    clone = Clone(tmp_path)
+    link = "https://mybinder.org/v2/gh/me/rlkit/HEAD?urlpath=lab/tree/notebooks/01_one.ipynb"
+    clone.write("pyproject.toml", 'Repository = "https://github.com/me/rlkit"')
+    clone.write("README.md", f"![x](docs/panel.png) {link} http://127.0.0.1:8888/lab/tree/notebooks/01_one.ipynb")
+    clone.write("docs/panel.png", ""), clone.write("notebooks/text/01_one.py", "")
+
+    def told(name, old, new):
+        clone.write(name, (tmp_path / name).read_text().replace(old, new))
+        return check.pins(tmp_path) + check.readme(tmp_path)
+    assert told("README.md", "", "") == []
+    return told
+
+
+@pytest.mark.parametrize("file, old, new, what", [
+    ("requirements.txt", "two==2.0", "two>=2", "'two>=2' is not a flat pin"),
+    ("requirements.txt", "two==2.0", "-r more.txt", "'-r more.txt' is not a flat pin"),
+    ("tests/requirements.txt", "three==3.0", "git+https://example.org/x", "is not a flat pin"),
+    ("binder/requirements.txt", "two==2.0", "two==2.1", "out of step with requirements.txt: two==2.0, two==2.1"),
+    ("binder/requirements.txt", "one==1.0\ntwo==2.0", "two==2.0\none==1.0", "requirements.txt: the order"),
+    ("README.md", "gh/me/", "gh/you/", "links to you/rlkit on Binder, pyproject.toml says the repository is me/rlkit"),
+    ("README.md", "http://127.0.0.1:8888/lab/tree/notebooks/01_one", "", "1 links to 01_one, expected 2"),
+    ("README.md", "01_one", "01_two", "links to 01_two, which has no notebooks/text"),
+    ("README.md", "panel.png", "gone.png", "shows docs/gone.png, which is not there"),
 ])
-def test_pins_that_are_not_flat_or_not_in_step_are_named(make, tmp_path, file, text, told):
-    assert make.check_pins() == 0
-    (tmp_path / file).write_text(text)
-    with pytest.raises(make.Stop, match=re.escape(told)):
-        make.check_pins()
+def test_pins_and_links_that_are_out_of_step_are_named(repository, file, old, new, what):
+    assert any(what in line for line in repository(file, old, new))
 
 
 # ---------------------------------------------------------------------------------------------- notebooks

@@ -398,29 +398,9 @@ def lab(args):
     os.execve(PYTHON, [PYTHON] + cmd, clean_env(JUPYTER_TOKEN=token))    # Ctrl-C then speaks to JupyterLab alone
 
 
-def check_pins():
-    """Every requirement is a flat pin, and Binder's are the same."""
-    for name in TESTS + [NO_DEPS]:
-        lines = [line.split("#")[0].strip() for line in read(name).splitlines()] if os.path.exists(path(name)) else []
-        for line in filter(None, lines):
-            if not re.fullmatch(r"[\w.-]+(\[[\w,-]+\])?==[\w.+!-]+", line):
-                raise Stop(f"{name}: {line!r} is not a flat pin like numpy==2.4.6")
-    ours, binder = ([x for x in map(str.strip, read(f).splitlines()) if x and x[0] not in "#-"]
-                    for f in ("requirements.txt", "binder/requirements.txt"))
-    if ours != binder:
-        odd = ", ".join(sorted(set(ours) ^ set(binder))) or "the order"
-        raise Stop(f"binder/requirements.txt is out of step with requirements.txt: {odd}")
-    say(f"pins: {len(ours)}, in step with Binder's")
-    return 0
-
-
-def check(args):
-    return check_pins() or run("-m", "ruff", "check", "--quiet", ".") or run("tools/notebooks.py", "--check")
-
-
 def test(args):
     env = dict(BROWSER_PATH=chromium(), OMP_NUM_THREADS="1")
-    return check([]) or run("-m", "pytest", "--durations=15", "-m", "not slow", *args, **env)
+    return run("tools/check.py") or run("-m", "pytest", "--durations=15", "-m", "not slow", *args, **env)
 
 
 def soak(args):
@@ -431,7 +411,7 @@ TARGETS = {                                                    # name: (requirem
     "setup": (BASE, lambda args: say("rlkit is ready: make lab") or 0),
     "lab": (BASE, lab),
     "claims": (BASE, lambda args: run("-m", "rlkit", "claims", *args)),
-    "check": (TESTS, check),
+    "check": (TESTS, lambda args: run("tools/check.py")),
     "test": (TESTS, test),
     "soak": (TESTS, soak),
     "notebooks": (TESTS, lambda args: run("tools/notebooks.py", *args, BROWSER_PATH=chromium())),
