@@ -53,9 +53,9 @@ class Market(NamedTuple):
         one, two = self.moments(dt)
         K, g = round(T / dt), np.asarray(gain, float)
         mean = (1 - g * one) ** K                                         # (w - E X_T) / (w - x₀)
-        spread = np.sqrt(np.maximum((1 - 2 * g * one + g * g * two) ** K - mean**2, 0))
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(g == 0, K**0.5 * one / (two - one * one) ** 0.5, (1 - mean) / spread)
+            square = np.expm1(K * np.log1p(g * g * (two - one * one) / (1 - g * one) ** 2))      # variance / mean²
+            return np.where(g == 0, K**0.5 * one / (two - one * one) ** 0.5, (1 - mean) / np.abs(mean * square**0.5))
 
     def multiplier(self, gain: float, x0: float, z: float, dt: float = 1 / 252, T: float = 1.0) -> float:
         """The w with which u = -g (X - w) has E X_T = z."""

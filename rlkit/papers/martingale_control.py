@@ -63,7 +63,7 @@ class ControlConfig:
                       says="samples of an update: drawn from the batch, or chains that act")
     life: float = knob(2.0, 0.5, 100.0, log=True, unit="time", above=0, restart=True,
                        says="mean time after which a chain of the actor-critic begins anew from N(0, 1); inf: never")
-    clip: float = knob(0.05, 0.01, 1.0, log=True, above=0,
+    clip: float = knob(0.01, 0.001, 1.0, log=True, above=0,
                        says="longest step of the actor-critic: where the action moves the noise, tails are heavy; "
                             "inf: no limit")
     runs: int = knob(8, 1, 32, symbol="R", least=1, restart=True, says="independent learners")

@@ -27,8 +27,9 @@ import numpy as np
 from rlkit.config import changed, check, knob, needs_restart
 from rlkit.envs.portfolio import Market
 
-PUBLISHED = {                             # (μ, σ): out-of-sample Sharpe ratio, mean (sd over 100 repeats)
-    (0.5, 0.2): ((3.03, 0.13), (3.58, 0.041), (4.80, 0.11)),          # MSTDE-based, martingale-based, its online variant
+# out-of-sample Sharpe ratio, mean (sd over 100 repeats): MSTDE-based, martingale-based, its online variant
+PUBLISHED = {                                                             # by (μ, σ)
+    (0.5, 0.2): ((3.03, 0.13), (3.58, 0.041), (4.80, 0.11)),
     (0.3, 0.1): ((3.06, 0.046), (3.71, 0.025), (4.31, 0.056)),
     (0.3, 0.2): ((1.54, 0.055), (1.78, 0.012), (1.94, 0.052)),
     (-0.5, 0.1): ((6.69, 0.096), (8.15, 0.06), (7.43, 0.04)),
@@ -46,7 +47,7 @@ class PortfolioConfig:
     riskless: float = knob(0.0, 0.0, 0.05, symbol="r_f", unit="1/year", restart=True, says="riskless rate; ours")
     x0: float = knob(1.0, symbol="x₀", restart=True, says="wealth at the start")
     z: float = knob(1.4, 1.05, 2.0, symbol="z", restart=True, says="target for mean wealth after a year")
-    critic: str = knob("CTD", choices=("CTD", "MSTDE"), restart=True, says="how the critic learns; the actor is the same")
+    critic: str = knob("CTD", choices=("CTD", "MSTDE"), restart=True, says="how the critic learns; one actor")
     temperature: float = knob(0.1, 0.01, 1.0, log=True, symbol="τ", above=0, restart=True, says="price of entropy")
     alpha_theta: float = knob(0.1, 1e-3, 1.0, log=True, symbol="α_θ", above=0, says="step size of the critic")
     alpha_phi: float = knob(0.1, 1e-3, 1.0, log=True, symbol="α_φ", above=0, says="step size of the policy")
@@ -61,7 +62,8 @@ class PortfolioConfig:
     def __post_init__(self):
         check(self)
         if self.z <= self.x0:
-            raise ValueError(f"z is {self.z} and x0 {self.x0}, expected a target above the start; try z={self.x0 + 0.4}")
+            raise ValueError(f"z is {self.z} and x0 {self.x0}, expected a target above the start; "
+                             f"try z={self.x0 + 0.4:g}")
 
     def market(self) -> Market:
         """The stock and the account of these settings."""
@@ -116,8 +118,8 @@ def portfolio(cfg: PortfolioConfig, rng: np.random.Generator, every: int = 10
         if step % every == 0 or step == cfg.lots:
             lost = ~(np.isfinite(theta).all(1) & np.isfinite(phi).all(1) & np.isfinite(w))
             if lost.any():
-                raise FloatingPointError(f"J or the policy of {int(lost.sum())} of {R} runs is lost by lot {step}; try a "
-                                         "smaller alpha_theta or alpha_phi")
+                raise FloatingPointError(f"J or the policy of {int(lost.sum())} of {R} runs is lost by lot {step}; try "
+                                         "a smaller alpha_theta or alpha_phi")
             gain = phi[:, 0].copy()
             mean = w + (cfg.x0 - w) * (1 - gain * market.moments(dt)[0]) ** K
             sent = yield PortfolioSnapshot(step, theta.copy(), phi.copy(), w.copy(), market.sharpe(gain, dt), mean)
