@@ -297,10 +297,8 @@ def _monte_carlo(b: Paths, features, base, beta, form, reward):
         togo = np.cumsum(gain[::-1], axis=0)[::-1]                        # Σ_{j≥k} over all rows below
         after = np.concatenate([togo, np.zeros_like(togo[:1])])[np.repeat(last, np.diff(part.starts))[:-1]]
         error = (togo - after) * fade[:-1] * dt                           # γ^{2k} (G_k - base_k) Δt
-        left = phi[:, :-1].copy()
-        left[:, last[:-1]] = 0.0
-        p = len(phi)
-        weighted = left * (fade[:-1] ** 2 * dt)
+        left, p = phi[:, :-1], len(phi)
+        weighted = left * (fade[:-1] ** 2 * dt)                           # 0 across a break, where Δt is
         A = weighted.reshape(p, -1) @ left.reshape(p, -1).T
         total = total + np.concatenate([-A, (left.reshape(p, -1) @ error.reshape(-1))[:, None]], 1)
     return total

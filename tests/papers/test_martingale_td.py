@@ -321,19 +321,19 @@ def test_looking_more_often_does_not_change_what_is_learned(objective, world):
 
 
 def test_one_step_of_each_method_is_its_formula():
-    """θ and w after two steps from θ = (1, -1), by the formulas with numbers put in."""
-    cfg = replace(QUICK, runs=1, chains=1, alpha=0.1, tau=np.inf, time=0.2, lam=0.3)
+    """θ after three steps from θ = (1, -1), numbers put in: w moves with the first and fades with the second."""
+    cfg = replace(QUICK, runs=1, chains=1, alpha=0.1, tau=np.inf, time=0.3, lam=0.3)
     w, g = cfg.problem(), np.exp(-0.1)
     rng = RNG(5)
     x = [w.start(1, rng)[0]]
     noise = rng.standard_normal((64, 1, 1, 1))
     rho, sd = w.process.transition(0.1)
-    for k in range(2):
+    for k in range(3):
         x.append(rho * x[-1] + sd * noise[k, 0, 0, 0])
     F = [np.array([v * v, 1.0]) for v in x]
     for name in ("left", "trace", "MSTDE", "GTD", "GTD2", "TDC"):
         th, aux, z = np.array([1.0, -1.0]), np.zeros(2), np.zeros(2)
-        for k in range(2):
+        for k in range(3):
             f, f1, u = F[k], F[k + 1], g * F[k + 1] - F[k]
             delta = th @ u + x[k] ** 2 * 0.1
             z = 0.3**0.1 * z + f * 0.1
@@ -345,6 +345,19 @@ def test_one_step_of_each_method_is_its_formula():
         how = dict(test=name) if name in ("left", "trace") else dict(objective=name)
         *_, last = online(replace(cfg, **how), RNG(5), theta=[1.0, -1.0])
         assert last.theta[0] == pytest.approx(th, **ROUNDING), name
+
+
+def test_one_step_of_double_sampling_is_half_the_gradient_of_the_product_of_errors():
+    cfg = replace(QUICK, runs=1, chains=1, alpha=0.1, tau=np.inf, time=0.1, objective="double")
+    w, rng = cfg.problem(), RNG(5)
+    x, z = w.start(1, rng)[0], rng.standard_normal((64, 2, 1, 1))[0, :, 0, 0]
+    rho, sd = w.process.transition(0.1)
+    theta = torch.tensor([1.0, -1.0], dtype=torch.float64, requires_grad=True)
+    J = lambda v: theta[0] * v * v + theta[1]                                                      # noqa: E731
+    one, two = (np.exp(-0.1) * J(rho * x + sd * v) - J(x) + x * x * 0.1 for v in z)
+    (one * two).backward()
+    *_, last = online(cfg, RNG(5), theta=[1.0, -1.0])
+    assert last.theta[0] == pytest.approx((theta - 0.05 * theta.grad).detach().numpy(), **ROUNDING)
 
 
 def test_an_episode_of_the_martingale_loss_is_one_gradient_step():
