@@ -30,6 +30,10 @@ class Explorer(Panel):
     def _copy(self):
         return Sweep(self._run.picture, self._run.cfg, self._run.name, self._run.stops)
 
+    def _still(self):
+        """The picture of the settings as first given: they are what the words beside it speak of."""
+        return self._run.picture(self._first)
+
     def record(self, frames: int = 40) -> list[dict]:
         """The sweep from end to end as at most `frames` plain figures; without a sweep, the one picture."""
         return super().record(frames)

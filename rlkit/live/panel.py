@@ -146,17 +146,21 @@ class Panel:
         """The whole run from the start as at most `frames` plain figures, for pages without a kernel."""
         return [plain(spec(f)) for f in SyncDriver(self._copy(), self._first).frames(frames)]
 
+    def _still(self):
+        """The picture for a page without a kernel: the whole run, from the settings as first given."""
+        return SyncDriver(self._copy(), self._first).play()
+
     def _copy(self):
         run = self._run
         return Run(run.learner, run.draw, run.cfg, run._total, run.every)
 
     def _repr_mimebundle_(self, **_):
         if self._driver is None:
-            return bundle(None, SyncDriver(self._copy(), self._first).play())
+            return bundle(None, self._still())
         _shown.add(self)
         figure = None
         if os.environ.get("RLKIT_PNG") == "1":
-            figure = SyncDriver(self._copy(), self._first).play()
+            figure = self._still()
         else:
             self._driver.wait(1.5)
         return bundle(self.widget, figure if figure is not None else self._driver.figure)

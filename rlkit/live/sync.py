@@ -9,7 +9,7 @@ class SyncDriver:
     def __init__(self, run, cfg=None):
         self.run = run
         run.reset(cfg or run.cfg)
-        if run.sweeps:
+        if run.sweeps and run.name:
             run.rewind()
 
     def play(self) -> object:

@@ -300,3 +300,12 @@ def test_an_explorer_sweeps_its_knob(monkeypatch):
         0.1, 0.1, 0.1]
     with pytest.raises(ValueError, match="sweep is 'rule', expected one of alpha"):
         live.Explorer(picture, Config(), sweep="rule")
+
+
+@pytest.mark.parametrize("sweep", [None, "alpha"])
+def test_a_page_without_a_kernel_shows_the_explorer_as_it_was_given(sweep, monkeypatch):
+    monkeypatch.setenv("RLKIT_HEADLESS", "1")
+    e = live.Explorer(picture, Config(alpha=2.0), sweep=sweep)
+    assert e._repr_mimebundle_()["text/plain"] == "alpha 2"
+    if sweep is None:
+        assert [f["layout"]["meta"]["says"] for f in e.record(5)] == ["alpha 2"]
