@@ -112,7 +112,8 @@ def find_python():
 def stamp(files):
     """What the set-up depends on; kept in .venv once it is complete."""
     present = [f for f in files if os.path.exists(path(f))]
-    text = "\n".join([ROOT, read("pyproject.toml")] + [f + read(f) for f in present])
+    package = read("pyproject.toml").split("[tool.ruff]")[0]   # how the code is checked changes no environment
+    text = "\n".join([ROOT, package] + [f + read(f) for f in present])
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
