@@ -185,19 +185,20 @@ def policy_iteration(cfg: ControlConfig, rng: np.random.Generator, every: int = 
 # ---- step by step
 
 
-def soft_q(cfg: ControlConfig, rng: np.random.Generator, every: int = 10
+def soft_q(cfg: ControlConfig, rng: np.random.Generator, every: int = 10, start: tuple | None = None
            ) -> Generator[ControlSnapshot, ControlConfig | None, None]:
     """Soft q-learning:  θ ← θ + α ∂J δ,  ψ ← ψ + α_q ∂q δ,  on B transitions of the stored batch at a time.
 
         q = -½ e^{-ψ₃} (a - ψ₁x - ψ₂)² - (τ/2) (log 2πτ + ψ₃),  so that ∫ exp(q/τ) da = 1 and π = N(ψ₁x + ψ₂, τe^{ψ₃})
 
+    start: (policy [3], critic [3]) to begin from; None: all parameters 0.
     Raises FloatingPointError naming the step where a run is lost, as happens when α or α_q is too large.
     """
     w, R, dt, tau = cfg.problem(), cfg.runs, cfg.dt, cfg.temperature
     x, u, r = behave(cfg, rng)
     now, then, act, pay = (v.reshape(R, -1) for v in (x[:, :-1], x[:, 1:], u, r))
     row = np.arange(R)[:, None]
-    theta, psi = np.zeros((R, 3)), np.zeros((R, 3))
+    theta, psi = _first(start, R, tau)
     for step in range(1, cfg.steps + 1):
         i = rng.integers(now.shape[1], size=(R, cfg.batch))
         s, y, a = now[row, i], then[row, i], act[row, i]                  # [R, B]
@@ -213,17 +214,17 @@ def soft_q(cfg: ControlConfig, rng: np.random.Generator, every: int = 10
             cfg = _accept((yield ControlSnapshot(step, policy, theta.copy(), soft_coefficients(policy, tau))), cfg)
 
 
-def actor_critic(cfg: ControlConfig, rng: np.random.Generator, every: int = 10
+def actor_critic(cfg: ControlConfig, rng: np.random.Generator, every: int = 10, start: tuple | None = None
                  ) -> Generator[ControlSnapshot, ControlConfig | None, None]:
     """The policy N(φ₁x + φ₂, e^{φ₃}) acts on B chains; its own δ, entropy included, is the advantage of what it did.
 
         δ_k = γJ_{k+1} - J_k + (r_k - τ log π_k) Δt (- V Δt),   θ ← θ + α ∂J δ,   φ ← φ + α_q ∂_φ log π δ
 
     The term τ ∂_φ p Δt of the sequel has mean 0 for p = -log π, and is left out.  q in a snapshot is τ log π.
-    Raises FloatingPointError as `soft_q`.
+    start, and FloatingPointError: as `soft_q`.
     """
     w, R, dt, tau = cfg.problem(), cfg.runs, cfg.dt, cfg.temperature
-    theta, phi = np.zeros((R, 3)), np.zeros((R, 3))
+    theta, phi = _first(start, R, 1.0)
     x = rng.standard_normal((R, cfg.batch))
     for step in range(1, cfg.steps + 1):
         e, z, begin = rng.standard_normal((3, R, cfg.batch))
@@ -312,6 +313,12 @@ def _delta(w, theta, x, y, rate, dt):
     g, (k2, k1, level) = np.exp(-w.beta * dt), theta.T[..., None]
     rise = g * (k2 * y / 2 + k1) * y - (k2 * x / 2 + k1) * x
     return rise + rate * dt + ((g - 1) if w.beta else -dt) * level
+
+
+def _first(start, R, unit):
+    """θ and policy parameters [R, 3] to begin from; the third of the policy is log(variance / unit)."""
+    policy, critic = ((0.0, 0.0, unit), np.zeros(3)) if start is None else start
+    return np.tile(np.asarray(critic, float), (R, 1)), np.tile([policy[0], policy[1], np.log(policy[2] / unit)], (R, 1))
 
 
 def _mean(a, b, c, delta):
