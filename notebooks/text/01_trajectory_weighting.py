@@ -38,7 +38,7 @@ def picture(cfg):
         figures.histogram(e.returns, e.w, "What the learner is shown", span=(-.6, 2.1) if cfg.rich else (-.6, 1.1)),
         figures.grid(e.heat.reshape(8, 8), e.policy.reshape(8, 8, 4), marks, "Where the learned policy goes"),
         figures.bars(["uniform", "weighted", "Σ w G", "learned"], J, "What it earns", "score", (-20, 130),
-                     looks=["uniform", "AW", "bound", "expert"])], says=says)
+                     looks=["uniform", "AW", "bound", "expert"])], says=says, height=620)
 
 
 presets = {"Paper": tw.Config(), "Trust one": dict(alpha=0.005), "Top 10 % of good data": dict(scheme="topk", sigma=0.5),
@@ -213,7 +213,7 @@ def learning(history, cfg):
     return figures.board([bands, weights], says=f"After {steps[-1]} steps the median scores are: {now}.", height=400)
 
 
-live.Panel(weighted_offline, WeightedConfig(steps=1000, size=40_000), learning, title="Three ways to draw a minibatch", every=25,
+live.Panel(weighted_offline, WeightedConfig(), learning, title="Three ways to draw a minibatch", every=25,
            knobs=["alpha", "algorithm", "sigma", "steps", "seeds", "size"], presets={"Paper": {}, "IQL": dict(algorithm="iql"), "TD3+BC": dict(algorithm="td3bc"), "CQL": dict(algorithm="cql"),
                     "Trust one": dict(alpha=0.005)})
 

@@ -42,12 +42,12 @@ class WeightedConfig:
     alpha: float = knob(0.1, 0.01, 10.0, log=True, symbol="α", least=0,
                         says="temperature of the weights: small trusts the best trajectories, large is uniform")
     sigma: float = knob(0.05, 0.01, 0.5, log=True, symbol="σ", least=0, most=1, restart=True,
-                        says="share of transitions by the expert, the others move at random")
+                        says="share of the expert: of the transitions; the others move at random")
     k: float = knob(0.1, 0.01, 1.0, log=True, symbol="k", above=0, most=1, says="share kept by the filter (topk)")
-    seeds: int = knob(8, 2, 16, symbol="seeds", least=1, restart=True, says="datasets, and runs of each group")
+    seeds: int = knob(8, 2, 16, symbol="seeds", least=1, restart=True, says="of each group: datasets and runs")
     steps: int = knob(2000, 500, 10_000, log=True, least=1, restart=True, says="updates")
-    size: int = knob(80_000, 10_000, 200_000, log=True, unit="transitions", least=1000, restart=True,
-                     says="size of each dataset")
+    size: int = knob(80_000, 10_000, 200_000, log=True, symbol="M", unit="transitions", least=1000, restart=True,
+                     says="size: of each dataset")
     task: str = knob("pendulum", choices=tuple(mixed.TASKS), restart=True, says="where the data come from")
     episodes: int = knob(20, 5, 100, least=1, restart=True, says="evaluation episodes of each run")
     schemes: tuple[str, ...] = ("uniform", "aw", "rw")
