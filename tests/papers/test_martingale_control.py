@@ -7,6 +7,7 @@ import pytest
 from scipy import integrate
 from scipy.linalg import solve_continuous_are, solve_discrete_are
 
+from rlkit.claims import martingale_td as chapter
 from rlkit.envs.linear_quadratic import DISCOUNTED, ERGODIC, LQ
 from rlkit.envs.portfolio import Market
 from rlkit.papers import martingale_control as mc
@@ -261,6 +262,25 @@ def test_the_picture_holds_the_truth_and_samples_near_it(world):
 def test_the_picture_is_pure_and_says_how_many_paths_it_took():
     a, b = (control_experiment(ControlConfig(dt=0.02, seed=5)) for _ in range(2))
     assert (a.policy == b.policy).all() and a.paths == 20                  # 160000 / (1000 steps · 8 runs)
+
+
+# ---- claims
+
+@pytest.mark.parametrize("name", ["lq_gain_is_found", "ergodic_optimum_is_found", "any_behaviour_will_do"])
+def test_a_batch_played_backwards_breaks_the_claim(name, monkeypatch):
+    old = mc.tables
+    monkeypatch.setattr(mc, "tables", lambda *batch: old(*(v[:, ::-1] for v in batch)))
+    assert getattr(chapter, name)(0).holds is False
+
+
+def test_value_and_what_it_becomes_exchanged_break_the_claim(monkeypatch):
+    old = mc._delta
+    monkeypatch.setattr(mc, "_delta", lambda w, th, x, y, rate, dt: old(w, th, y, x, rate, dt))
+    with np.errstate(all="ignore"):
+        try:
+            assert chapter.soft_q_learning_arrives(0).holds is False
+        except FloatingPointError:
+            pass                                                           # or it is lost on the way
 
 
 # ---- the portfolio
