@@ -175,7 +175,7 @@ class Config:
     alpha: float = knob(0.1, 0.001, 10.0, log=True, symbol="α", least=0,
                         says="temperature of the weights: small trusts the best trajectories, large is uniform")
     scheme: str = knob("aw", symbol="weights", choices=SCHEMES,
-                       says="how to weigh: by return (rw), advantage (aw), a filter (topk), state-action flow (dw), or not at all")
+                       says="how to weigh: by return, advantage, filter, state-action flow, or not at all")
     lam: float = knob(1.0, 0.01, 10.0, log=True, symbol="λ", above=0,
                       says="price of leaving the weighted data: small lets the learner trust its values")
     slip: float = knob(0.0, 0.0, 0.66, least=0, most=1, restart=True,
@@ -183,8 +183,8 @@ class Config:
     n: int = knob(200, 20, 1000, log=True, symbol="N", unit="trajectories", least=2, restart=True,
                   says="size of the dataset")
     k: float = knob(0.1, 0.01, 1.0, log=True, symbol="k", above=0, most=1, says="share kept by the filter (topk)")
-    rich: bool = knob(False, symbol="rich", says="lucky starts: half of them pay 1 more on the first move; all experts start poor",
-                      restart=True)
+    rich: bool = knob(False, symbol="rich", restart=True,
+                      says="lucky starts: half of them pay 1 more on the first move; all experts start poor")
     seed: int = knob(0, 0, 99, least=0, symbol="seed", says="draw: another dataset", restart=True)
 
     def __post_init__(self):
