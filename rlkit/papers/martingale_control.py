@@ -331,7 +331,7 @@ def _short(step, most):
 
 
 def _finite(theta, policy, step):
-    fine = np.isfinite(theta).all(1) & np.isfinite(policy).all(1) & (np.abs(theta).max(1) < 1e6)
+    fine = (np.abs(theta).max(1) < 1e6) & (np.abs(policy).max(1) < 50)    # a log variance of 50 is no policy; NaN fails
     if not fine.all():
         raise FloatingPointError(f"J or the policy of {int((~fine).sum())} of {len(fine)} runs is lost by step {step}; "
                                  "try a smaller alpha or alpha_q")
