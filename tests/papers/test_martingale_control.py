@@ -204,6 +204,48 @@ def test_at_the_soft_optimum_the_learner_has_nowhere_to_go(learner, world):
         assert (move.std(0) > 0).all()
 
 
+def slopes(f, v, step=1e-6):
+    """∂f/∂v by differences, f: [3] -> [B]; gives [3, B]."""
+    return np.array([(f(v + step * one) - f(v - step * one)) / (2 * step) for one in np.eye(3)])
+
+
+@pytest.mark.parametrize("world", ["discounted", "ergodic"])
+@pytest.mark.parametrize("learner", [soft_q, actor_critic])
+def test_updates_are_written_out_with_differences_for_gradients(learner, world):
+    cfg = replace(SMALL, world=world, runs=1, steps=2, alpha=0.7, alpha_q=0.3, clip=np.inf, tau=5.0, temperature=0.3)
+    w, tau, dt, g = cfg.problem(), 0.3, cfg.dt, np.exp(-cfg.problem().beta * cfg.dt)
+    start = (np.array([-0.2, 0.1, 0.4]), np.array([-0.5, 0.3, 0.2]))
+    *_, last = learner(cfg, RNG(13), start=start)
+    rng, theta, soft = RNG(13), start[1], learner is soft_q
+    p = np.array([-0.2, 0.1, np.log(0.4 / 0.3) if soft else np.log(0.4)])
+    if soft:
+        x, u, r = (v[0] for v in behave(cfg, rng))
+    else:
+        s = rng.standard_normal((1, cfg.batch))[0]
+    for step in (1, 2):
+        if soft:
+            i = rng.integers(u.size, size=(1, cfg.batch))[0]
+            s, y, a, pay = x[:-1].ravel()[i], x[1:].ravel()[i], u.ravel()[i], r.ravel()[i]
+            q = lambda v: (-np.exp(-v[2]) * (a - v[0] * s - v[1]) ** 2 / 2                     # noqa: E731, B023
+                           - tau / 2 * (np.log(2 * np.pi * tau) + v[2]))
+            rate, test = pay - q(p), slopes(q, p)
+        else:
+            e, z, begin = rng.standard_normal((3, 1, cfg.batch))[:, 0]
+            anew = rng.random((1, cfg.batch))[0] < dt / cfg.life
+            a = p[0] * s + p[1] + np.exp(p[2] / 2) * e
+            y = w.step(s, a, dt, z)
+            logp = lambda v: -((a - v[0] * s - v[1]) ** 2 / np.exp(v[2]) + v[2] + np.log(2 * np.pi)) / 2  # noqa: E731, B023
+            rate, test = w.reward(s, a) - tau * logp(p), slopes(logp, p)
+        J = lambda x: theta[0] * x * x / 2 + theta[1] * x + (theta[2] if w.beta else 0)        # noqa: E731, B023
+        delta = g * J(y) - J(s) + rate * dt - (0 if w.beta else theta[2] * dt)
+        fall = (1 + step / 5) ** (-2 / 3)
+        theta = theta + 0.7 * fall * np.array([(s * s / 2 * delta).mean(), (s * delta).mean(), delta.mean()])
+        p = p + 0.3 * fall * (test * delta).mean(1)
+        s = s if soft else np.where(anew, begin, y)
+    assert last.critic[0] == pytest.approx(theta, rel=1e-6)
+    assert last.policy[0] == pytest.approx([p[0], p[1], np.exp(p[2]) * (tau if soft else 1)], rel=1e-6)
+
+
 def test_soft_q_is_the_logarithm_of_its_policy():
     policy = np.array([[-0.4, 0.2, 0.3]])
     x, a = 0.7, RNG(8).normal(size=20)
