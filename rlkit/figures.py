@@ -37,6 +37,7 @@ LOOK = {
     "RW": Look(SKY, "dashdot", "triangle-up"),
     "top-k": Look(PURPLE, "longdash", "star"),
     "DW": Look(GREEN, "longdashdot", "pentagon"),
+    "Σ w G": Look(EXACT, "longdash", "diamond-tall"),
     "CTD(0)": Look(OURS, "solid", "hexagon"),
     "ML": Look(SKY, "dashdot", "triangle-down"),
     "MSTDE": Look(BROKEN, "dash", "x-thin"),

@@ -16,7 +16,7 @@
 # This page takes five minutes. Run the two cells below (*Run ▸ Run All Cells*), then press **Run** in the panel.
 
 # %% tags=["core"]
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -41,8 +41,9 @@ class Snapshot(NamedTuple):
     H: np.ndarray                                             # [R] its entropy, nats
 
 
-def bandit(cfg, rng, every=10, R=16, q=np.array([0.0, 0.5, 0.8, 1.0])):
-    """REINFORCE on a bandit with mean rewards q, R runs at once: θ ← θ + α (r + τ·(-log π(a)) - b) ∇log π(a)."""
+def bandit(cfg, rng, every=10, R=16):
+    """REINFORCE on four arms, R runs at once: θ ← θ + α (r - τ log π(a) - b) ∇log π(a)."""
+    q = np.array([0.0, 0.5, 0.8, 1.0])                        # mean reward of each arm
     theta, b = np.zeros((R, len(q))), np.zeros((R, 1))
     for step in range(cfg.steps + 1):
         pi = policies.softmax(theta)                                                              # [R, A]
@@ -99,6 +100,7 @@ while snap.step < 2000:
 # | chapter | question | minutes |
 # |---|---|---|
 # | [1. Trajectory weighting](01_trajectory_weighting.ipynb) | A dataset has a few good trajectories among many poor ones. Can an offline learner be told which to trust, without touching its loss? | 45 |
+# | [3. Martingale TD](03_martingale_td.ipynb) | TD learning makes its own error small. What does it learn when the clock ticks faster and faster, and what to do instead? | 45 |
 #
 # Each has the same rhythm: the question and a live panel; the idea, equation beside code; its core in a few lines;
 # exact truth first, then the learned version; guided experiments; a real task; where it breaks; exercises with an
@@ -112,5 +114,7 @@ while snap.step < 2000:
 # our scale stays in the table and says so. From a terminal: `python -m rlkit claims trajectory_weighting --seed 7`.
 
 # %% tags=["hide-input"]
-import os, platform
-print(f"Python {platform.python_version()} on {platform.system()}, {os.cpu_count()} cores. Chapter 1 needs about 0.5 GB of memory.")
+import os
+import platform
+
+print(f"Python {platform.python_version()} on {platform.system()}, {os.cpu_count()} cores. A chapter with networks needs about 0.6 GB of memory.")

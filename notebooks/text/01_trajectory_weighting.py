@@ -228,8 +228,6 @@ live.Panel(weighted_offline, WeightedConfig(), learning, title="Three ways to dr
 # episode, 10 % of them by an expert). The expert is a small network that was trained online; its weights ship with the course.
 
 # %%
-from rlkit.envs import mixed
-
 cheetah = WeightedConfig(task="halfcheetah", algorithm="bc", sigma=0.1, size=20_000, max_steps=200, seeds=2, steps=500, episodes=5)
 *_, last = weighted_offline(cheetah, np.random.default_rng(0), every=cheetah.steps)
 table = {NAMES[s]: last.score[g] for g, s in enumerate(cheetah.schemes)}
