@@ -298,7 +298,7 @@ def test_the_picture_holds_the_truth_and_samples_near_it(world):
     assert e.q.max() == pytest.approx(0, abs=1e-9)
     assert np.trapezoid(e.density, e.actions) == pytest.approx(1, abs=0.02)         # 101 points
     assert (np.diff(np.ptp(e.advantage, axis=1)) < 0).all()                # an ordinary Q loses the action
-    assert e.q_learned.shape == (8, 101)
+    assert np.abs(np.median(e.q_learned, 0) - e.q).max() < 0.15 * np.ptp(e.q)       # order Δt, and noise at the rim
 
 
 def test_the_picture_is_pure_and_says_how_many_paths_it_took():
