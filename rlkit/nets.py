@@ -12,6 +12,8 @@ from itertools import pairwise
 
 import torch
 
+LARGE = 2**20                 # activations in one layer (4 MB) above which networks go through a few at a time
+
 
 class MLP:
     """n independent perceptrons with ReLU between the layers and none at the end.
@@ -19,14 +21,15 @@ class MLP:
         h_0 = x,   h_{l+1} = relu(h_l W_l + b_l),   f(x) = h_L W_L + b_L
 
     n: number of networks (R runs; 2R for twin critics).  sizes: widths, for instance (11, 64, 64, 3).
-    gen: the torch.Generator the first weights are drawn from. x: [n, B, in] float32, gives [n, B, out].
+    gen: the torch.Generator the first weights are drawn from.
+    x: [n, B, in] float32, gives [n, B, out]; or [R, B, in] with n = kR, then network i sees x[i mod R], so that twin
+    critics share their input and `.view(2, R, B, out)` of the output pairs them.
     The first weights and biases are uniform in ±1/√in, independently per run, which is what torch.nn.Linear draws.
     """
 
     def __init__(self, n: int, sizes: tuple[int, ...], gen: torch.Generator):
         self.sizes = tuple(sizes)
-        count = sum((i + 1) * o for i, o in pairwise(sizes))
-        flat = torch.empty(n, count)
+        flat = torch.empty(n, _count(sizes))
         self.layers = _views(flat, self.sizes)
         for W, b in self.layers:
             bound = W.shape[1] ** -0.5
@@ -37,13 +40,12 @@ class MLP:
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         return _Layers.apply(x, self.flat, self.layers)
 
-    def frozen(self, x: torch.Tensor) -> torch.Tensor:
+    def frozen(self, x: torch.Tensor, n: int | None = None) -> torch.Tensor:
         """The same values; gradients flow to x and not to the weights (an actor looks at its critic so).
 
-        x [m, B, in] with m < n is for the first m networks: the first critic of each pair of twins.
+        n: only the first n networks, as if there were no others (of twins, the first critic of each run).
         """
-        m = len(x)
-        return _Layers.apply(x, None, self.layers if m == len(self.flat) else [(W[:m], b[:m]) for W, b in self.layers])
+        return _Layers.apply(x, None, self.layers if n is None else [(W[:n], b[:n]) for W, b in self.layers])
 
     def copy(self) -> MLP:
         """A network of the same values that learns nothing by itself: a target."""
@@ -61,9 +63,23 @@ class MLP:
         return tuple((W.detach().numpy().copy(), b.detach().numpy().copy()) for W, b in self.layers)
 
 
+def keep_memory() -> None:
+    """Let the C library keep what tensors free, up to 64 MB, where it would give each back and fetch it anew.
+
+    glibc raises its threshold to the largest block that came and went; one that is never written costs nothing.
+    Without it a quarter of CQL's time is page faults. Elsewhere than on Linux this does nothing.
+    """
+    torch.empty(2**23 - 2**12)                                            # just below 32 MB, the most it accepts
+
+
 def adam(*groups: list[torch.Tensor], lr: float) -> torch.optim.Adam:
     """Adam on one or more groups of parameters. `fused`: one pass over memory, half the time of the other forms."""
     return torch.optim.Adam([dict(params=g) for g in groups], lr=lr, fused=True)
+
+
+def _count(sizes: tuple[int, ...]) -> int:
+    """P, the parameters of one network."""
+    return sum((i + 1) * o for i, o in pairwise(sizes))
 
 
 def _views(flat: torch.Tensor, sizes: tuple[int, ...]) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -76,27 +92,60 @@ def _views(flat: torch.Tensor, sizes: tuple[int, ...]) -> list[tuple[torch.Tenso
 
 
 class _Layers(torch.autograd.Function):
-    """Forward and backward of `MLP` in place: the same numbers as autograd's, in half of the memory traffic."""
+    """Forward and backward of `MLP` by hand: the numbers of autograd with half of its memory traffic.
+
+    Where the activations of all networks together are LARGE, they go through a few at a time and are computed again in
+    the backward pass: no slower than fetching them from memory, and many runs need little more of it than one.
+    """
 
     @staticmethod
     def forward(ctx, x, flat, layers):
-        ctx.layers, ctx.seen = layers, [x]                                # h_0, h_1, ... which backward needs
-        for W, b in layers[:-1]:
-            x = torch.baddbmm(b, x, W).relu_()
-            ctx.seen.append(x)
-        W, b = layers[-1]
-        return torch.baddbmm(b, x, W)
+        ctx.x, ctx.layers, ctx.seen = x, layers, None
+        blocks = _blocks(x, layers)
+        if len(blocks) == 1:
+            *ctx.seen, out = _activations(*blocks[0][1:])
+            return out
+        return torch.cat([_activations(x, some)[-1] for _, x, some in blocks])
 
     @staticmethod
-    def backward(ctx, g):                                                 # g = ∂loss/∂f [n, B, out]
-        grad = g.new_empty(g.shape[0], sum(W[0].numel() + b[0].numel() for W, b in ctx.layers))
-        slots = _views(grad, (ctx.layers[0][0].shape[1], *(W.shape[2] for W, _ in ctx.layers)))
-        for (W, _), (gW, gb), h in reversed(list(zip(ctx.layers, slots, ctx.seen))):
-            if ctx.needs_input_grad[1]:
-                torch.bmm(h.mT, g, out=gW)                                # ∂loss/∂W = hᵀ g
-                torch.sum(g, 1, keepdim=True, out=gb)                     # ∂loss/∂b = Σ_B g
-            if h is not ctx.seen[0]:
-                g = torch.ops.aten.threshold_backward(torch.bmm(g, W.mT), h, 0)      # through relu: where h > 0
-            elif ctx.needs_input_grad[0]:
-                g = torch.bmm(g, W.mT)
-        return g if ctx.needs_input_grad[0] else None, grad if ctx.needs_input_grad[1] else None, None
+    def backward(ctx, g_out):                                             # ∂loss/∂f [n, B, out]
+        need_x, need_flat, _ = ctx.needs_input_grad
+        sizes = (ctx.x.shape[2], *(W.shape[2] for W, _ in ctx.layers))
+        grad = torch.empty(g_out.shape[0], _count(sizes)) if need_flat else None
+        slots = _views(grad, sizes) if need_flat else [(None, None)] * len(ctx.layers)
+        grad_x = []
+        for nets, x, layers in _blocks(ctx.x, ctx.layers):
+            g, seen = g_out[nets], ctx.seen or _activations(x, layers)[:-1]
+            for (W, _), (gW, gb), h in zip(layers[::-1], slots[::-1], seen[::-1]):
+                if need_flat:
+                    torch.bmm(h.mT, g, out=gW[nets])                      # ∂loss/∂W = hᵀ g
+                    torch.sum(g, 1, keepdim=True, out=gb[nets])           # ∂loss/∂b = Σ_B g
+                if need_x or h is not seen[0]:
+                    g = torch.bmm(g, W.mT)                                # ∂loss/∂h = g Wᵀ
+                if h is not seen[0]:                                      # through the relu: where h > 0
+                    torch.ops.aten.threshold_backward.grad_input(g, h, 0, grad_input=g)
+            grad_x.append(g)
+        if need_x:                                                        # networks of the same input add up
+            grad_x = torch.cat(grad_x).unflatten(0, (-1, ctx.x.shape[0])).sum(0)
+        return grad_x if need_x else None, grad, None
+
+
+def _activations(x: torch.Tensor, layers) -> list[torch.Tensor]:
+    """h_0 = x, h_1, ..., and the output."""
+    seen = [x]
+    for W, b in layers[:-1]:
+        seen.append(torch.ops.aten._add_relu_.Tensor(torch.bmm(seen[-1], W), b))          # + b and relu in one pass
+    W, b = layers[-1]
+    return [*seen, torch.baddbmm(b, seen[-1], W)]
+
+
+def _blocks(x: torch.Tensor, layers) -> list[tuple]:
+    """(slice of networks, their input, their layers), in order: one block, or several that are not LARGE."""
+    n, (m, B, _) = layers[0][0].shape[0], x.shape
+    size = B * max(W.shape[2] for W, _ in layers)                         # activations of one network
+    if n * size <= LARGE:
+        return [(slice(None), x if m == n else x.expand(n, -1, -1) if m == 1 else x.repeat(n // m, 1, 1), layers)]
+    k = max(1, LARGE // size)
+    parts = [(slice(first + i, first + min(i + k, m)), x[i : i + k]) for first in range(0, n, m)
+             for i in range(0, m, k)]
+    return [(nets, x, [(W[nets], b[nets]) for W, b in layers]) for nets, x in parts]

@@ -117,7 +117,7 @@ def test_a_target_follows_at_its_rate_and_learns_nothing_by_itself():
 
 def test_a_frozen_look_gives_the_input_its_gradient_and_the_weights_none():
     net, x = MLP(4, SIZES, seeded()), torch.randn(2, 8, 5, requires_grad=True)
-    net.frozen(x).square().sum().backward()
+    net.frozen(x, 2).square().sum().backward()
     assert net.flat.grad is None
     for r in range(2):                                                    # two inputs: the first two networks
         xr = x[r].detach().clone().requires_grad_()

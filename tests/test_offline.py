@@ -236,8 +236,8 @@ def test_cql_updates_as_d3rlpy(recorded, samples):
         impl.update_temp = lambda logp, logps=logps: (logps.append(logp), torch.tensor(0.0))[1]
         for k, b in enumerate(recorded.batches):
             uniform, eps, actor = (x[r] for x in recorded.noise[3 * k : 3 * k + 3])
-            here, there = eps[:, :samples], eps[:, samples:]              # [B, n, A], where d3rlpy has [n, B, A]
-            recorded.queue = [here.transpose(0, 1), there.transpose(0, 1), uniform.reshape(-1, 2), actor]
+            here, there = eps.transpose(1, 2)                             # [B, n, A], where d3rlpy has [n, B, A]
+            recorded.queue = [here, there, uniform.reshape(-1, 2), actor]
             theirs.append(impl.inner_update(torch_batch(b, r), k))
             update_temp(logps[-1])
         agree(pi, r, linears(impl.policy))
@@ -392,8 +392,8 @@ def test_truncation_bootstraps_and_termination_does_not():
         iql, td3, cql = (LEARNERS[n][0].__globals__ for n in ("iql", "td3bc", "cql"))
         _, iql_loss, *_ = iql["iql_losses"](offline.IQLConfig(gamma=gamma), b, q, q, value, one, zeros[:, :1])
         td3_loss = td3["td3bc_q_loss"](offline.TD3BCConfig(gamma=gamma), b, zeros, q, q, one)
-        cql_loss, *_ = cql["cql_q_losses"](offline.CQLConfig(gamma=gamma), b, zeros[:, :, None], zeros[:, :, None]
-                                           .repeat(1, 1, 2, 1), q, q, pi)
+        cql_loss, *_ = cql["cql_q_losses"](offline.CQLConfig(gamma=gamma), b, zeros[:, :, None],
+                                           torch.zeros(1, 2, 4, 1, 1), q, q, pi)
         for loss in (iql_loss, td3_loss, cql_loss):
             assert loss.item() == pytest.approx(2 * (v - y) ** 2, rel=1e-5)          # the sum over the twins
 

@@ -66,20 +66,20 @@ def squashed(out: torch.Tensor, eps: torch.Tensor) -> tuple[torch.Tensor, torch.
 def cql_q_losses(cfg: CQLConfig, b, uniform, eps, q, q_target, pi) -> tuple[torch.Tensor, ...]:
     """Temporal-difference loss, conservative gap and mean Q(s, a), each [R].
 
-    uniform: [R, B, n, A] in [-1, 1].  eps: [R, B, 2n, A] standard normal, n for π(·|s) and n for π(·|s').
+    uniform: [R, B, n, A] in [-1, 1].  eps: [R, 2, B, n, A] standard normal, for π(·|s) and for π(·|s').
         td:   Σ_k mean (Q_k(s, a) - y)²,   y = r + γ (1 - terminated) min_k Q'_k(s', mode π(s'))
         gap:  Σ_k mean [ log Σ_j exp(Q_k(s, a_j) - log p_j) - Q_k(s, a) ],   a_j ~ p_j: uniform, π(·|s), π(·|s')
     """
     (R, B), n, A = b.reward.shape, uniform.shape[2], uniform.shape[3]
     with torch.no_grad():
-        here, there = pi(b.obs), pi(b.next_obs)                           # [R, B, 2A]
-        q_next = q_target(torch.cat([b.next_obs, torch.tanh(there[..., :A])], -1).repeat(2, 1, 1)).view(2, R, B)
-        y = b.reward + cfg.gamma * b.go_on * q_next.amin(0)
-        drawn, logp = squashed(torch.stack([here, there], 2).repeat_interleave(n, 2), eps)
-        a = torch.cat([b.action.unsqueeze(2), uniform, drawn], 2)         # [R, B, 1+3n, A] the data's action first
-        logp = torch.cat([torch.full((R, B, n), -A * math.log(2)), logp], 2)
+        out = pi(torch.cat([b.obs, b.next_obs], 1)).view(R, 2, B, 1, 2 * A)       # at s and at s'
+        mode = torch.tanh(out[:, 1, :, 0, :A])
+        y = b.reward + cfg.gamma * b.go_on * q_target(torch.cat([b.next_obs, mode], -1)).view(2, R, B).amin(0)
+        drawn, logp = squashed(out, eps)                                  # [R, 2, B, n, A], [R, 2, B, n]
+        a = torch.cat([b.action.unsqueeze(2), uniform, drawn[:, 0], drawn[:, 1]], 2)        # [R, B, 1+3n, A]
+        logp = torch.cat([torch.full((R, B, n), -A * math.log(2)), logp[:, 0], logp[:, 1]], 2)
         sa = torch.cat([b.obs.unsqueeze(2).expand(-1, -1, 1 + 3 * n, -1), a], -1).flatten(1, 2)
-    values = q(sa.repeat(2, 1, 1)).view(2, R, B, 1 + 3 * n)
+    values = q(sa).view(2, R, B, 1 + 3 * n)
     data, other = values[..., 0], values[..., 1:]
     td = (data - y).square().mean(2).sum(0)
     gap = (torch.logsumexp(other - logp, -1) - data).mean(2).sum(0)
@@ -93,7 +93,7 @@ def cql_pi_losses(b, eps: torch.Tensor, q, pi, log_temp: torch.Tensor) -> tuple[
     """
     R, B, A = eps.shape
     a, logp = squashed(pi(b.obs), eps)
-    q_min = q.frozen(torch.cat([b.obs, a], -1).repeat(2, 1, 1)).view(2, R, B).amin(0)
+    q_min = q.frozen(torch.cat([b.obs, a], -1)).view(2, R, B).amin(0)
     temp = log_temp.exp()
     return (temp.detach()[:, None] * logp - q_min).mean(1), -temp * (logp.detach() - A).mean(1)
 
@@ -117,7 +117,7 @@ def cql(cfg: CQLConfig, data, rng: np.random.Generator, every: int = 10, sampler
             asked = cfg.temperature
         opt_q.zero_grad()
         uniform = torch.empty(R, cfg.batch, n, A).uniform_(-1, 1, generator=gen)
-        td, gap, q_mean = cql_q_losses(cfg, b, uniform, torch.randn(R, cfg.batch, 2 * n, A, generator=gen),
+        td, gap, q_mean = cql_q_losses(cfg, b, uniform, torch.randn(R, 2, cfg.batch, n, A, generator=gen),
                                        q, q_target, pi)
         (td + cfg.c_cql * gap).sum().backward()
         opt_q.step()

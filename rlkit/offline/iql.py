@@ -56,14 +56,13 @@ def iql_losses(cfg: IQLConfig, b, q, q_target, v, pi, rho) -> tuple[torch.Tensor
         π:  -mean min(exp(β u), clip) log N(a | tanh f(s), σ²),     log σ = -5 + 7 sigmoid(ρ)
     """
     R, B = b.reward.shape
-    sa = b.obs_action.repeat(2, 1, 1)                                     # [2R, B, F+A] one for each twin
     with torch.no_grad():
-        q_min = q_target(sa).view(2, R, B).amin(0)                        # Q̄ [R, B]
+        q_min = q_target(b.obs_action).view(2, R, B).amin(0)                        # Q̄ [R, B]
         y = b.reward + cfg.gamma * b.go_on * v(b.next_obs).squeeze(-1)
     u = q_min - v(b.obs).squeeze(-1)
     asym = torch.where(u.detach() < 0, 1 - cfg.tau, cfg.tau)
     v_loss = (asym * u.square()).mean(1)
-    q_loss = (q(sa).view(2, R, B) - y).square().mean(2).sum(0)
+    q_loss = (q(b.obs_action).view(2, R, B) - y).square().mean(2).sum(0)
     weight = (cfg.beta * u.detach()).exp().clamp(max=cfg.clip)
     logp = gaussian_logp(b.action, torch.tanh(pi(b.obs)), -5 + 7 * torch.sigmoid(rho))
     return v_loss, q_loss, -(weight * logp).mean(1), q_min.mean(1)

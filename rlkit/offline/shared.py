@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from rlkit.config import changed, needs_restart
+from rlkit.nets import keep_memory
 
 
 class Batch(NamedTuple):
@@ -59,6 +60,7 @@ class Minibatches:
                                  (next_obs - self.mean) / self.std,
                                  reward[:, None] * self.scale, ~np.asarray(data.terminated, bool)[:, None]], 1)
         self.m, self.F, self.A = len(obs), obs.shape[1], action.shape[1]
+        keep_memory()
         self.packed = torch.from_numpy(packed.astype(np.float32))         # [M, 2F+A+2]: one gather a minibatch
 
     def draw(self, n: int) -> Batch:

@@ -55,9 +55,9 @@ def td3bc_q_loss(cfg: TD3BCConfig, b, noise: torch.Tensor, q, q_target, pi_targe
     with torch.no_grad():
         eps = (cfg.sigma * noise).clamp_(-cfg.noise_clip, cfg.noise_clip)
         a_next = (torch.tanh(pi_target(b.next_obs)) + eps).clamp_(-1, 1)
-        q_next = q_target(torch.cat([b.next_obs, a_next], -1).repeat(2, 1, 1)).view(2, R, B)
+        q_next = q_target(torch.cat([b.next_obs, a_next], -1)).view(2, R, B)
         y = b.reward + cfg.gamma * b.go_on * q_next.amin(0)
-    return (q(b.obs_action.repeat(2, 1, 1)).view(2, R, B) - y).square().mean(2).sum(0)
+    return (q(b.obs_action).view(2, R, B) - y).square().mean(2).sum(0)
 
 
 def td3bc_pi_losses(cfg: TD3BCConfig, b, q, pi) -> tuple[torch.Tensor, ...]:
@@ -66,7 +66,7 @@ def td3bc_pi_losses(cfg: TD3BCConfig, b, q, pi) -> tuple[torch.Tensor, ...]:
         -λ mean Q_1(s, π(s)) + mean_{B,A} (π(s) - a)²,     λ = α / mean |Q_1|  (a constant: no gradient)
     """
     a = torch.tanh(pi(b.obs))                                             # π(s) [R, B, A]
-    q1 = q.frozen(torch.cat([b.obs, a], -1)).squeeze(-1)                  # [R, B] the first twin
+    q1 = q.frozen(torch.cat([b.obs, a], -1), len(a)).squeeze(-1)          # [R, B] the first twins
     lam = cfg.alpha_bc / q1.detach().abs().mean(1)
     bc = (a - b.action).square().mean((1, 2))
     return bc - lam * q1.mean(1), bc, q1.mean(1)
