@@ -1,4 +1,4 @@
-"""Exercises of chapter 3, martingale TD: place the test function, break λ, spend a budget, delete a word."""
+"""Exercises of chapter 3, martingale TD: place the test function, break λ, spend a budget, delete a word, steer."""
 
 from __future__ import annotations
 
@@ -130,4 +130,41 @@ word = Exercise(
     ],
     hints=["½ mean of δ².", "Nothing is detached."],
     solution=mstde_loss,
+)
+
+
+def top(aa, xa, a, tau):
+    return -xa / aa, -a / aa, -tau / aa
+
+
+def _normal_of(aa, xa, a, tau):
+    """By quadrature: mean at x = 0 and 1, and variance, of the density ∝ exp(q/τ)."""
+    grid, out = np.linspace(-40, 40, 400_001), []
+    for x in (0.0, 1.0):
+        q = aa * grid**2 / 2 + (xa * x + a) * grid
+        p = np.exp((q - q.max()) / tau)
+        mean = (p * grid).sum() / p.sum()
+        out += [mean, (p * (grid - mean) ** 2).sum() / p.sum()]
+    return out[2] - out[0], out[0], out[1]
+
+
+steer = Exercise(
+    "At a state x the rate learned is q(x, a) = ½ aa a² + xa x a + a_ a + (what has no a), with aa < 0. The next policy is "
+    "π ∝ exp(q/τ), a normal N(m₁x + m₀, s). Write `top(aa, xa, a_, tau)` giving (m₁, m₀, s).",
+    [
+        Case("a plain hill", (-2.0, -1.0, 0.5, 0.1), _normal_of(-2.0, -1.0, 0.5, 0.1), tol=1e-6),
+        Case(
+            "the ergodic world's own q gives the best policy",
+            (-2.822875656, -1.0, -2.0, 0.1),
+            (-0.354248688, -0.708497377, 0.035424869),
+            tol=1e-7,
+        ),
+        Case("τ → 0 is the top of the hill", (-1.0, 0.85, 0.0, 0.0), (0.85, 0.0, 0.0)),
+    ],
+    hints=[
+        "Complete the square in a: ½ aa (a - m)² + ….",
+        "exp(½ aa (a - m)²/τ) is a normal density: what is its variance?",
+    ],
+    solution=top,
+    why="m = -(xa x + a_)/aa is where ∂q/∂a = 0, and -τ/aa is the variance: a flat q explores, a steep one does not.",
 )

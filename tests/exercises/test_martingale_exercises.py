@@ -7,7 +7,7 @@ from rlkit.exercises import martingale_td as ex
 from rlkit.papers.martingale_exact import ou_theta, ou_trace
 
 
-@pytest.mark.parametrize("name", ["place", "per_step", "budget", "word"])
+@pytest.mark.parametrize("name", ["place", "per_step", "budget", "word", "steer"])
 def test_the_solution_solves_the_exercise(name):
     exercise = getattr(ex, name)
     assert exercise.check(exercise.solution), exercise.check(exercise.solution)
