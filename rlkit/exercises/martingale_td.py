@@ -149,8 +149,8 @@ def _normal_of(aa, xa, a, tau):
 
 
 steer = Exercise(
-    "At a state x the rate learned is q(x, a) = ½ aa a² + xa x a + a_ a + (what has no a), with aa < 0. The next policy is "
-    "π ∝ exp(q/τ), a normal N(m₁x + m₀, s). Write `top(aa, xa, a_, tau)` giving (m₁, m₀, s).",
+    "At a state x the rate learned is q(x, a) = ½ aa a² + xa x a + a_ a + (what has no a), with aa < 0. "
+    "The next policy is π ∝ exp(q/τ), a normal N(m₁x + m₀, s). Write `top(aa, xa, a_, tau)` giving (m₁, m₀, s).",
     [
         Case("a plain hill", (-2.0, -1.0, 0.5, 0.1), _normal_of(-2.0, -1.0, 0.5, 0.1), tol=1e-6),
         Case(
