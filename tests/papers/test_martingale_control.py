@@ -298,7 +298,8 @@ def test_the_picture_holds_the_truth_and_samples_near_it(world):
     assert e.q.max() == pytest.approx(0, abs=1e-9)
     assert np.trapezoid(e.density, e.actions) == pytest.approx(1, abs=0.02)         # 101 points
     assert (np.diff(np.ptp(e.advantage, axis=1)) < 0).all()                # an ordinary Q loses the action
-    assert np.abs(np.median(e.q_learned, 0) - e.q).max() < 0.15 * np.ptp(e.q)       # order Δt, and noise at the rim
+    near = np.abs(e.actions - e.actions[50]) < 1                           # within 1 of the best action
+    assert np.abs(np.median(e.q_learned, 0) - e.q)[near].max() < 0.3       # order Δt, and 3 standard errors of 8 runs
 
 
 def test_the_picture_is_pure_and_says_how_many_paths_it_took():
