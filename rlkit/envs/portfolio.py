@@ -57,11 +57,6 @@ class Market(NamedTuple):
             square = np.expm1(K * np.log1p(g * g * (two - one * one) / (1 - g * one) ** 2))      # variance / mean²
             return np.where(g == 0, K**0.5 * one / (two - one * one) ** 0.5, (1 - mean) / np.abs(mean * square**0.5))
 
-    def multiplier(self, gain: float, x0: float, z: float, dt: float = 1 / 252, T: float = 1.0) -> float:
-        """The w with which u = -g (X - w) has E X_T = z."""
-        keep = (1 - gain * self.moments(dt)[0]) ** round(T / dt)
-        return (z - keep * x0) / (1 - keep)
-
     @property
     def ceiling(self) -> float:
         """The highest Sharpe ratio of a year of trading at all times, √(e^{ρ²} - 1); |ρ| is that of g → 0."""

@@ -276,7 +276,6 @@ class ControlExperiment(NamedTuple):
     q: np.ndarray                 # [G] q of the best policy in continuous time: highest, and 0, at its action
     q_learned: np.ndarray         # [R, G] of the last round, each from its own batch
     advantage: np.ndarray         # [D, G] Q - J of the step Δt, at the best policy: it flattens as Δt falls
-    density: np.ndarray           # [G] exp(q/τ), the best policy that is paid τ for entropy
 
 
 def control_experiment(cfg: ControlConfig) -> ControlExperiment:
@@ -298,11 +297,9 @@ def control_experiment(cfg: ControlConfig) -> ControlExperiment:
               for name, e in errors.items()}
     state, a = 1.0, riccati[0] + riccati[1] + np.linspace(-2.5, 2.5, 101)
     g = np.stack([np.ones_like(a), state * np.ones_like(a), state**2 * np.ones_like(a), a, state * a, a * a])
-    soft = w.q_of(w.solve(cfg.temperature)[1])(state, a)
     return ControlExperiment(n, policy, np.array(grid), w.solve(dt=cfg.dt)[0], riccati, w.evaluate(policy)[..., 2],
                              float(critic[2]), dts, errors, slopes, a, state, w.q_of(critic)(state, a), snaps[-1].q @ g,
-                             np.array([d * w.q_of(k, d)(state, a) for d, (_, k) in zip(dts, solved)]),
-                             np.exp(soft / cfg.temperature))
+                             np.array([d * w.q_of(k, d)(state, a) for d, (_, k) in zip(dts, solved)]))
 
 
 # ---- parts
