@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import torch
 
-LARGE = 2**20                 # activations in one layer (4 MB) above which networks go through a few at a time
+LARGE, BLOCK = 2**20, 2**17   # activations of one layer: above 4 MB, go through them in blocks of half a MB
 
 
 class MLP:
@@ -94,8 +94,8 @@ def _views(flat: torch.Tensor, sizes: tuple[int, ...]) -> list[tuple[torch.Tenso
 class _Layers(torch.autograd.Function):
     """Forward and backward of `MLP` by hand: the numbers of autograd with half of its memory traffic.
 
-    Where the activations of all networks together are LARGE, they go through a few at a time and are computed again in
-    the backward pass: no slower than fetching them from memory, and many runs need little more of it than one.
+    Where the activations are LARGE, blocks that fit in the cache go through one after the other and are computed again
+    in the backward pass: faster than fetching them from memory, and sixteen runs need little more of it than one.
     """
 
     @staticmethod
@@ -103,31 +103,35 @@ class _Layers(torch.autograd.Function):
         ctx.x, ctx.layers, ctx.seen = x, layers, None
         blocks = _blocks(x, layers)
         if len(blocks) == 1:
-            *ctx.seen, out = _activations(*blocks[0][1:])
+            *ctx.seen, out = _activations(*blocks[0][2:])
             return out
-        return torch.cat([_activations(x, some)[-1] for _, x, some in blocks])
+        out = x.new_empty(layers[-1][0].shape[0], x.shape[1], layers[-1][0].shape[2])
+        for nets, rows, x, some in blocks:
+            out[nets, rows] = _activations(x, some)[-1]
+        return out
 
     @staticmethod
     def backward(ctx, g_out):                                             # ∂loss/∂f [n, B, out]
         need_x, need_flat, _ = ctx.needs_input_grad
         sizes = (ctx.x.shape[2], *(W.shape[2] for W, _ in ctx.layers))
-        grad = torch.empty(g_out.shape[0], _count(sizes)) if need_flat else None
+        grad = torch.zeros(g_out.shape[0], _count(sizes)) if need_flat else None
+        grad_x = torch.empty(*g_out.shape[:2], sizes[0]) if need_x else None
         slots = _views(grad, sizes) if need_flat else [(None, None)] * len(ctx.layers)
-        grad_x = []
-        for nets, x, layers in _blocks(ctx.x, ctx.layers):
-            g, seen = g_out[nets], ctx.seen or _activations(x, layers)[:-1]
+        for nets, rows, x, layers in _blocks(ctx.x, ctx.layers):
+            g, seen = g_out[nets, rows], ctx.seen or _activations(x, layers)[:-1]
             for (W, _), (gW, gb), h in zip(layers[::-1], slots[::-1], seen[::-1]):
                 if need_flat:
-                    torch.bmm(h.mT, g, out=gW[nets])                      # ∂loss/∂W = hᵀ g
-                    torch.sum(g, 1, keepdim=True, out=gb[nets])           # ∂loss/∂b = Σ_B g
+                    gW[nets].baddbmm_(h.mT, g)                            # ∂loss/∂W = hᵀ g
+                    gb[nets].add_(g.sum(1, keepdim=True))                 # ∂loss/∂b = Σ_B g
                 if need_x or h is not seen[0]:
                     g = torch.bmm(g, W.mT)                                # ∂loss/∂h = g Wᵀ
                 if h is not seen[0]:                                      # through the relu: where h > 0
                     torch.ops.aten.threshold_backward.grad_input(g, h, 0, grad_input=g)
-            grad_x.append(g)
+            if need_x:
+                grad_x[nets, rows] = g
         if need_x:                                                        # networks of the same input add up
-            grad_x = torch.cat(grad_x).unflatten(0, (-1, ctx.x.shape[0])).sum(0)
-        return grad_x if need_x else None, grad, None
+            grad_x = grad_x.unflatten(0, (-1, ctx.x.shape[0])).sum(0)
+        return grad_x, grad, None
 
 
 def _activations(x: torch.Tensor, layers) -> list[torch.Tensor]:
@@ -140,12 +144,17 @@ def _activations(x: torch.Tensor, layers) -> list[torch.Tensor]:
 
 
 def _blocks(x: torch.Tensor, layers) -> list[tuple]:
-    """(slice of networks, their input, their layers), in order: one block, or several that are not LARGE."""
-    n, (m, B, _) = layers[0][0].shape[0], x.shape
-    size = B * max(W.shape[2] for W, _ in layers)                         # activations of one network
-    if n * size <= LARGE:
-        return [(slice(None), x if m == n else x.expand(n, -1, -1) if m == 1 else x.repeat(n // m, 1, 1), layers)]
-    k = max(1, LARGE // size)
-    parts = [(slice(first + i, first + min(i + k, m)), x[i : i + k]) for first in range(0, n, m)
-             for i in range(0, m, k)]
-    return [(nets, x, [(W[nets], b[nets]) for W, b in layers]) for nets, x in parts]
+    """(networks, rows, their input, their layers): all in one, or where that is LARGE in blocks of at most BLOCK."""
+    n, (m, B, _), width = layers[0][0].shape[0], x.shape, max(W.shape[2] for W, _ in layers)
+    if n * B * width <= LARGE:
+        x = x if m == n else x.expand(n, -1, -1) if m == 1 else x.repeat(n // m, 1, 1)
+        return [(slice(None), slice(None), x, layers)]
+    k, step = max(1, BLOCK // (B * width)), max(1, BLOCK // width)        # networks and rows in a block
+    blocks = []
+    for first in range(0, n, m):                                          # twins: networks first ... first + m see x
+        for i in range(0, m, k):
+            nets = slice(first + i, first + min(i + k, m))
+            some = [(W[nets], b[nets]) for W, b in layers]
+            for j in range(0, B, step):
+                blocks.append((nets, slice(j, j + step), x[i : i + k, j : j + step], some))
+    return blocks

@@ -31,23 +31,23 @@ from rlkit.papers.martingale_experiment import experiment
 # %% tags=["hide-input"]
 def picture(cfg):
     e = experiment(cfg)
-    names = [n for n in ("truth", "CTD(0)", "MSTDE") if n in e.mean]
-    mean = figures.curves(e.t, {n: e.mean[n] for n in names}, "time t", "M", "The average of M: flat for the truth", y_range=(None, None))
+    called = lambda n: "exact" if n == "truth" else n
+    mean = figures.curves(e.t, {called(n): e.mean[n] for n in ("truth", "CTD(0)", "MSTDE") if n in e.mean}, "time t", "M", "The average of M: flat for the truth", y_range=(None, None))
     thin = [dict(type="scatter", mode="lines", x=e.t, y=e.M[n][:, i], showlegend=False, hoverinfo="skip", opacity=.35,
-                 line=dict(width=1, color=figures.look(n, names.index(n)).color)) for n in ("truth", "MSTDE") if n in e.M for i in range(8)]
-    value = figures.curves(e.surface_x, {n: J[0] for n, J in e.surface.items()}, "state x", "J(0, x)", "The value each method learns")
+                 line=dict(width=1, color=figures.look(called(n)).color)) for n in ("truth", "MSTDE") if n in e.M for i in range(8)]
+    value = figures.curves(e.surface_x, {called(n): J[0] for n, J in e.surface.items()}, "state x", "J(0, x)", "The value each method learns")
     loss = figures.curves(e.theta, {n: y - y.min() for n, y in e.losses.items()}, f"θ{e.component + 1}", "objective - its least", "Where each objective is lowest")
     error = figures.curves(e.dts, {n: np.maximum(v, 1e-6) for n, v in e.errors.items() if n != "CTD(0), level" and np.nanmax(v) > 1e-9}, "time step Δt", "error of θ", "Error against Δt", log_x=True, log_y=True, markers=True)
     says = (f"Exact minimiser of TD error: θ = {np.round(e.exact['MSTDE'], 3).tolist()}, truth {np.round(e.exact['truth'], 3).tolist()}. "
             + "; ".join(f"E Σ ΔM² under {n} {v:.2f}" for n, v in e.variation.items()))
-    return figures.board([mean._replace(traces=thin + mean.traces), value, loss, error], says=says)
+    return figures.board([mean._replace(traces=thin + mean.traces), value, loss, error], says=says, height=620)
 
 
 presets = {"Paper": mt.Config(), "Finer and finer": dict(dt=0.005), "Right endpoint": dict(world="ou", T=20.0, objective="CTD", test="right"),
            "No noise": dict(world="ou-wide", sigma=0.0, T=2.0), "A little noise": dict(world="ou-wide", sigma=0.1, T=2.0), "For ever": dict(world="ou", T=20.0),
            "No constant": dict(world="ou", T=20.0, second=False, objective="CTD", test="trace")}
 live.Explorer(picture, mt.Config(), sweep="dt", presets=presets, title="Halve the time step, and halve it again",
-              knobs=["dt", "sigma", "world", "objective", "test", "lam", "T", "n", "x0", "beta", "kappa", "second", "seed"])
+              knobs=["dt", "sigma", "world", "objective", "test", "lam", "n", "seed"])
 
 # %% [markdown]
 # **What you see.** Brownian motion runs on [0, 1] and is paid $X_T^2$. The value is $J=x^2+\sigma^2(T-t)$; the critic is
@@ -206,7 +206,7 @@ from rlkit.papers import martingale_option as mo
 
 def price(cfg):
     e = mo.option_experiment(cfg)
-    show = {n: e.price[n] for n in ("truth", "CTD", "ML", "MSTDE, Δt → 0") if n in e.price}
+    show = {"exact" if n == "truth" else n: e.price[n] for n in ("truth", "CTD", "ML", "MSTDE, Δt → 0") if n in e.price}
     value = figures.curves(e.S, show, "price of the stock S", "price of the call", "The price each method learns", y_range=(0, 0.9))
     loss = figures.curves(e.theta, {"ML": e.ml / e.ml.min(), "MSTDE": e.square / e.square.min(), "MSTDE, Δt → 0": e.risk / e.risk.min()}, "volatility θ", "objective ÷ its least", "Where each objective is lowest", y_range=(0.98, 1.6))
     return figures.board([value, loss], height=380, says="; ".join(f"{n}: volatility {v:.3f}, price {e.at[n]:.3f}" for n, v in e.best.items() if n in e.at))

@@ -41,10 +41,12 @@ def test_expert_data_are_one_path_and_random_data_are_many(five):
 
 
 def test_the_replay_starts_at_random_and_ends_greedy():
-    """ε is 1 at first: actions are uniform, within five standard deviations; near the end it is 0.01."""
-    data = dp.q_learning_replay(WORLD.mdp, 20_000, np.random.default_rng(1))
+    """ε is 1 at first: actions are uniform, within five standard deviations, and follow the generator, not the greedy
+    order of an untaught table; near the end it is 0.01."""
+    data, other = (dp.q_learning_replay(WORLD.mdp, 20_000, np.random.default_rng(seed)) for seed in (1, 2))
     early = np.bincount(data.action[:500], minlength=4) / 500
     assert early == pytest.approx(np.full(4, 0.25), abs=5 * (0.25 * 0.75 / 500) ** 0.5)
+    assert (data.action[:30] != other.action[:30]).sum() > 10             # of 30, 22.5 differ in the mean
     returns = data.returns
     assert returns[-50:].mean() > 0.6 > returns[:50].mean() + 0.6          # 0.86 is the best, random is -0.31
 

@@ -62,6 +62,13 @@ def test_weights_are_bounded_by_the_clip():
     assert u.max() == 1 and u.min() >= np.exp(-1.2) - 1e-12 and u.min() < 0.9
 
 
+def test_beyond_the_clip_the_weights_pull_no_further():
+    """Without the flow term g and f stop a few of Adam's steps behind the clip; else 400 steps would take them to 40."""
+    *_, snap = dr.density_ratio(dr.Config(steps=400, clip=0.3, lam_F=0.0, lam_K=0.0, lr=0.1), dataset(0.1, n=40),
+                                np.random.default_rng(0))
+    assert snap.flow[0] < np.exp(2 * 2 * 2)                               # |g|, |f| < 2
+
+
 def test_without_reward_or_flow_weights_stay_uniform():
     data = replace(dataset(0.1, n=40), reward=np.zeros(dataset(0.1, n=40).m))
     *_, snap = dr.density_ratio(dr.Config(steps=50, lam_F=0.0), data, np.random.default_rng(0))

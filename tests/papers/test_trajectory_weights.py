@@ -26,6 +26,10 @@ FLOAT = 1e-12                # a few roundings of numbers of size 1
 
 # ---- the formula
 
+def test_scaled_numbers_run_from_zero_to_one_in_proportion():
+    assert tw.scale01(np.array([-2.0, 8.0, 3.0])).tolist() == [0, 1, 0.5]
+
+
 @pytest.mark.parametrize("alpha", [0.02, 0.1, 1.0, 30.0])
 def test_return_weights_are_a_softmax_of_scaled_returns(alpha):
     expected = softmax((G - G.min()) / np.ptp(G) / alpha)
@@ -204,6 +208,14 @@ def test_few_trajectories_for_many_features_are_warned_of():
         warnings.simplefilter("error")
         tw.advantages(G, S0)                                              # 40 ≥ 5 · 4
         assert np.abs(tw.advantages(G, np.eye(40), ridge=1.0)).max() > 1  # the remedy leaves something
+
+
+@pytest.mark.parametrize(("n", "warned"), [(19, True), (20, False)])
+def test_five_trajectories_for_each_coefficient_are_enough(n, warned):
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        tw.fit_value(S0[:n], G[:n])                                       # 3 features and an intercept
+    assert bool(seen) is warned
 
 
 def test_ridge_shrinks_towards_the_mean():

@@ -78,6 +78,14 @@ def test_alpha_reweights_in_mid_run():
     assert uniform.w[2] == pytest.approx(uniform.w[0], rel=1e-6)
 
 
+def test_reweighting_in_mid_run_reaches_the_minibatches_of_those_groups_only():
+    plain = run(TINY)[-1].score
+    learner = wo.weighted_offline(TINY, np.random.default_rng(0), every=3)
+    next(learner)
+    changed = learner.send(replace(TINY, alpha=1e9)).score
+    assert (changed[0] == plain[0]).all() and (changed[1] != plain[1]).all() and (changed[2] != plain[2]).all()
+
+
 def test_what_made_the_data_cannot_change_in_mid_run():
     learner = wo.weighted_offline(TINY, np.random.default_rng(0), every=3)
     next(learner)
