@@ -194,16 +194,17 @@ class Table:
         body = []
         for r in self.rows:
             m = r.measured
-            cells = [f"{MARKS[r.status]} {r.status}",
-                     f"{html.escape(r.claim.says)} <small>({html.escape(r.claim.paper)}; {r.claim.scale})</small>"]
+            about = r.claim.paper + ("" if m and m.holds is None else f"; {r.claim.scale}")
+            cells = [f"{MARKS[r.status]}&nbsp;{r.status}",
+                     f"{html.escape(r.claim.says)} <small>({html.escape(about)})</small>"]
             if m is None:
                 note = r.error.strip().splitlines()[-1] if r.error else "slow: about " + _minutes(r.claim.minutes)
                 cells += [html.escape(note), "", ""]
             elif m.holds is None:
                 cells += [html.escape(m.why), html.escape(_show(m.expected)), ""]
             else:
-                cells += [html.escape(_show(m.value)), html.escape(_show(m.expected)),
-                          f"{html.escape(_show(m.tolerance))} <small>{html.escape(m.why)}</small>"]
+                cells += [_lines(m.value), _lines(m.expected),
+                          f"{_lines(m.tolerance)} <small>({html.escape(m.why)})</small>"]
             cells.append(f"{r.seconds:.1f}")
             body.append("<tr>" + "".join(f'<td style="text-align:left">{c}</td>' for c in cells) + "</tr>")
         return (f'<table><caption>{html.escape(self.summary)}</caption><thead><tr>{head}</tr></thead>'
@@ -217,9 +218,9 @@ def table(idea: str, seed: int = 0, fast: bool = False) -> Table:
 
 def text(r: Row) -> str:
     """A row for the terminal."""
-    lines = [f"{MARKS[r.status]} {r.id}: {r.status} ({r.claim.scale}, {r.seconds:.1f} s)", f"    {r.claim.says} "
-             f"[{r.claim.paper}]"]
     m = r.measured
+    about = "" if m and m.holds is None else f" ({r.claim.scale}, {r.seconds:.1f} s)"
+    lines = [f"{MARKS[r.status]} {r.id}: {r.status}{about}", f"    {r.claim.says} [{r.claim.paper}]"]
     if r.error:
         lines.append("    " + r.error.strip().replace("\n", "\n    "))
     elif m is None:
@@ -238,6 +239,10 @@ def record(idea: str, seed: int, r: Row) -> dict:
     measured = {k: plain(v) for k, v in r.measured._asdict().items()} if r.measured else None
     return dict(idea=idea, id=r.id, seed=seed, status=r.status, **r.claim._asdict(), measured=measured,
                 seconds=round(r.seconds, 3), error=r.error)
+
+
+def _lines(x) -> str:
+    return html.escape(_show(x)).replace("; ", "<br>")
 
 
 def _show(x) -> str:

@@ -78,8 +78,8 @@ def test_a_table_is_ok_unless_a_claim_fails_or_breaks(monkeypatch):
 def test_the_html_names_each_status_in_words_and_escapes_text(monkeypatch):
     invent(monkeypatch, good=good, bad=bad, huge=huge, broken=broken)
     html = claims.table("toy")._repr_html_()
-    for words in ("✔ holds", "✘ does not hold", "○ not at this scale", "‼ error", "one and one &lt; three",
-                  "Euclid &amp; sons", "no &lt;ruler&gt;", "more &lt;paper&gt;"):
+    for words in ("✔&nbsp;holds", "✘&nbsp;does not hold", "○&nbsp;not at this scale", "‼&nbsp;error",
+                  "one and one &lt; three", "Euclid &amp; sons", "no &lt;ruler&gt;", "more &lt;paper&gt;"):
         assert words in html
     assert html.count("<tr>") == 5 and html.count("<td") == 4 * 6
 

@@ -63,7 +63,7 @@ def test_weights_are_bounded_by_the_clip():
 
 
 def test_beyond_the_clip_the_weights_pull_no_further():
-    """Without the flow term g and f stop a few of Adam's steps behind the clip; else 400 steps would take them to 40."""
+    """Without the flow term g and f stop a few of Adam's steps behind the clip; else 400 steps take them to 40."""
     *_, snap = dr.density_ratio(dr.Config(steps=400, clip=0.3, lam_F=0.0, lam_K=0.0, lr=0.1), dataset(0.1, n=40),
                                 np.random.default_rng(0))
     assert snap.flow[0] < np.exp(2 * 2 * 2)                               # |g|, |f| < 2
