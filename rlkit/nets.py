@@ -1,8 +1,8 @@
 """R independent small networks as one batched matmul: how thirty seeds train for little more than the price of a few.
 
 Everything carries a leading axis of runs: weights [R, in, out], inputs [R, B, in]. Run r sees its own parameters, its
-own minibatch and its own gradient; the runs only share the call. All parameters of an MLP live in one matrix
-`flat` [R, P], one row per run, so that Adam, the target average and a photograph are one operation each.
+own minibatch and its own gradient; the runs only share the call. All parameters of an MLP lie end to end in one
+vector `flat`, on which the layers are windows, so that Adam and the target average are one operation each.
 float32 throughout, as torch's default. Read `MLP`, then `_Layers`, which is backpropagation through it by hand.
 """
 
@@ -28,14 +28,14 @@ class MLP:
     """
 
     def __init__(self, n: int, sizes: tuple[int, ...], gen: torch.Generator):
-        self.sizes = tuple(sizes)
-        flat = torch.empty(n, _count(sizes))
-        self.layers = _views(flat, self.sizes)
+        self.n, self.sizes = n, tuple(sizes)
+        flat = torch.empty(n * sum((i + 1) * o for i, o in pairwise(sizes)))
+        self.layers = _windows(flat, n, self.sizes)                       # W [n, in, out], b [n, 1, out] of each layer
         for W, b in self.layers:
             bound = W.shape[1] ** -0.5
             W.uniform_(-bound, bound, generator=gen)
             b.uniform_(-bound, bound, generator=gen)
-        self.flat = flat.requires_grad_()                                 # [n, P], shares its memory with the layers
+        self.flat = flat.detach().requires_grad_()                        # [P] the same memory, for Adam to move
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         return _Layers.apply(x, self.flat, self.layers)
@@ -50,8 +50,8 @@ class MLP:
     def copy(self) -> MLP:
         """A network of the same values that learns nothing by itself: a target."""
         twin = object.__new__(MLP)
-        twin.sizes, twin.flat = self.sizes, self.flat.detach().clone()
-        twin.layers = _views(twin.flat, self.sizes)
+        twin.n, twin.sizes, twin.flat = self.n, self.sizes, self.flat.detach().clone()
+        twin.layers = _windows(twin.flat, self.n, self.sizes)
         return twin
 
     def follow(self, other: MLP, tau: float) -> None:
@@ -77,18 +77,11 @@ def adam(*groups: list[torch.Tensor], lr: float) -> torch.optim.Adam:
     return torch.optim.Adam([dict(params=g) for g in groups], lr=lr, fused=True)
 
 
-def _count(sizes: tuple[int, ...]) -> int:
-    """P, the parameters of one network."""
-    return sum((i + 1) * o for i, o in pairwise(sizes))
-
-
-def _views(flat: torch.Tensor, sizes: tuple[int, ...]) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Windows on flat [n, P]: a W [n, in, out] and a b [n, 1, out] for each layer."""
-    layers, k = [], 0
-    for i, o in pairwise(sizes):
-        layers.append((flat[:, k : k + i * o].unflatten(1, (i, o)), flat[:, k + i * o : k + (i + 1) * o].unsqueeze(1)))
-        k += (i + 1) * o
-    return layers
+def _windows(flat: torch.Tensor, n: int, sizes: tuple[int, ...]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """flat [P] as a W [n, in, out] and a b [n, 1, out] for each layer."""
+    shapes = [shape for i, o in pairwise(sizes) for shape in ((n, i, o), (n, 1, o))]
+    parts = [part.view(shape) for part, shape in zip(flat.split([s[0] * s[1] * s[2] for s in shapes]), shapes)]
+    return list(zip(parts[::2], parts[1::2]))
 
 
 class _Layers(torch.autograd.Function):
@@ -113,10 +106,10 @@ class _Layers(torch.autograd.Function):
     @staticmethod
     def backward(ctx, g_out):                                             # ∂loss/∂f [n, B, out]
         need_x, need_flat, _ = ctx.needs_input_grad
-        sizes = (ctx.x.shape[2], *(W.shape[2] for W, _ in ctx.layers))
-        grad = torch.zeros(g_out.shape[0], _count(sizes)) if need_flat else None
-        grad_x = torch.empty(*g_out.shape[:2], sizes[0]) if need_x else None
-        slots = _views(grad, sizes) if need_flat else [(None, None)] * len(ctx.layers)
+        n, sizes = g_out.shape[0], (ctx.x.shape[2], *(W.shape[2] for W, _ in ctx.layers))
+        grad = torch.zeros(sum(n * (i + 1) * o for i, o in pairwise(sizes))) if need_flat else None
+        slots = _windows(grad, n, sizes) if need_flat else [(None, None)] * len(ctx.layers)
+        grad_x = torch.empty(n, g_out.shape[1], sizes[0]) if need_x else None
         for nets, rows, x, layers in _blocks(ctx.x, ctx.layers):
             g, seen = g_out[nets, rows], ctx.seen or _activations(x, layers)[:-1]
             for (W, _), (gW, gb), h in zip(layers[::-1], slots[::-1], seen[::-1]):

@@ -23,14 +23,15 @@ def alone(net, r):
     return torch.nn.Sequential(*layers[:-1])
 
 
-def row(module):
-    """Parameters of a torch.nn network, in the order of a row of `MLP.flat`."""
-    return torch.cat([torch.cat([m.weight.T.flatten(), m.bias]) for m in module if isinstance(m, torch.nn.Linear)])
+def linears(module, grad=False):
+    """W and b of each layer of a torch.nn network, or their gradients, as `MLP.layers` has them."""
+    get = (lambda p: p.grad) if grad else (lambda p: p.detach())
+    return [(get(m.weight).T, get(m.bias)) for m in module if isinstance(m, torch.nn.Linear)]
 
 
-def row_grad(module):
-    return torch.cat([torch.cat([m.weight.grad.T.flatten(), m.bias.grad])
-                      for m in module if isinstance(m, torch.nn.Linear)])
+def run(net, r, grad=False):
+    """The same of run r of `net`."""
+    return [(W[r], b[r, 0]) for W, b in nets._windows(net.flat.grad if grad else net.flat.detach(), net.n, net.sizes)]
 
 
 CLOSE = dict(rtol=1e-5, atol=1e-6)                                        # float32, sums of up to 32 terms
@@ -48,7 +49,7 @@ def test_each_run_has_the_gradient_that_torch_nn_gives():
     for r in range(3):
         single, xr = alone(net, r), x[r].detach().clone().requires_grad_()
         (single(xr) * weight[r]).sum().backward()
-        torch.testing.assert_close(net.flat.grad[r], row_grad(single), **CLOSE)
+        torch.testing.assert_close(run(net, r, grad=True), linears(single, grad=True), **CLOSE)
         torch.testing.assert_close(x.grad[r], xr.grad, **CLOSE)
 
 
@@ -58,14 +59,34 @@ def test_two_uses_of_a_network_in_one_loss_add_their_gradients():
     for r in range(2):
         single = alone(net, r)
         (single(x[r]).square().sum() + single(y[r]).sin().sum()).backward()
-        torch.testing.assert_close(net.flat.grad[r], row_grad(single), **CLOSE)
+        torch.testing.assert_close(run(net, r, grad=True), linears(single, grad=True), **CLOSE)
+
+
+@pytest.mark.parametrize("block", [1, 100, 300, 10_000])
+@pytest.mark.parametrize("networks, inputs", [(6, 6), (6, 3), (6, 1)])
+def test_networks_that_share_an_input_or_go_through_in_blocks_compute_the_same(monkeypatch, networks, inputs, block):
+    """Network i sees input i mod R; a block may cut rows and networks anywhere."""
+    monkeypatch.setattr(nets, "LARGE", block)
+    monkeypatch.setattr(nets, "BLOCK", block)
+    net, x = MLP(networks, SIZES, seeded()), torch.randn(inputs, 11, 5, requires_grad=True)
+    weight, x_grad = torch.randn(networks, 11, 3), torch.zeros(inputs, 11, 5)
+    out = net(x)
+    (out * weight).sum().backward()
+    for i in range(networks):
+        single, xi = alone(net, i), x[i % inputs].detach().clone().requires_grad_()
+        (single(xi) * weight[i]).sum().backward()
+        torch.testing.assert_close(out[i], single(xi), **CLOSE)
+        torch.testing.assert_close(run(net, i, grad=True), linears(single, grad=True), **CLOSE)
+        x_grad[i % inputs] += xi.grad
+    torch.testing.assert_close(x.grad, x_grad, **CLOSE)
 
 
 def test_gradients_of_a_run_do_not_leak_into_another():
     net, x = MLP(3, SIZES, seeded()), torch.randn(3, 32, 5, requires_grad=True)
     net(x)[1].square().sum().backward()
-    assert (net.flat.grad[1] != 0).any()
-    assert (net.flat.grad[[0, 2]] == 0).all() and (x.grad[[0, 2]] == 0).all()
+    assert all((W != 0).any() and (b != 0).any() for W, b in run(net, 1, grad=True))
+    assert all((W == 0).all() and (b == 0).all() for r in (0, 2) for W, b in run(net, r, grad=True))
+    assert (x.grad[[0, 2]] == 0).all()
 
 
 def test_adam_on_the_batch_is_adam_on_each_run():
@@ -81,7 +102,7 @@ def test_adam_on_the_batch_is_adam_on_each_run():
             (single(x[r]) - y[r]).square().mean().backward()
             o.step()
     for r in range(3):                       # 20 steps of 1e-2 move weights by up to 0.2; Adam magnifies rounding
-        torch.testing.assert_close(net.flat.detach()[r], row(singles[r]).detach(), rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(run(net, r), linears(singles[r]), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("layer, fan_in", [(0, 5), (1, 16), (2, 8)])

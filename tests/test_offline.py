@@ -117,24 +117,18 @@ def linears(*modules):
     return [m for module in modules for m in module.modules() if isinstance(m, torch.nn.Linear)]
 
 
-def put(flat, sizes, modules):
-    """One row of `MLP.flat` into the Linear layers of d3rlpy; a last layer in two heads takes its columns in order."""
-    heads = modules[len(sizes) - 2 :]
-    for lin, (W, b) in zip(modules, nets._views(flat[None], sizes)):
-        if lin not in heads:
-            lin.weight.data, lin.bias.data = W[0].T.clone(), b[0, 0].clone()
-    k = 0
-    for lin in heads:
-        n = lin.out_features
-        lin.weight.data, lin.bias.data = W[0, :, k : k + n].T.clone(), b[0, 0, k : k + n].clone()
-        k += n
+def put(net, flat, i, modules):
+    """Network i of `net`, with the parameters `flat`, into d3rlpy's Linear layers (two heads share our last layer)."""
+    for lin, (W, b) in zip(modules, split(net, flat, i, modules)):
+        lin.weight.data, lin.bias.data = W.T.clone(), b.clone()
 
 
-def row(sizes, modules):
-    body, heads = modules[: len(sizes) - 2], modules[len(sizes) - 2 :]
-    parts = [x for lin in body for x in (lin.weight.T.flatten(), lin.bias)]
-    return torch.cat([*parts, torch.cat([h.weight.T for h in heads], 1).flatten(),
-                      torch.cat([h.bias for h in heads])]).detach()
+def split(net, flat, i, modules):
+    """W and b of network i for each of d3rlpy's layers: the last of ours is cut into its heads."""
+    layers = [(W[i], b[i, 0]) for W, b in nets._windows(flat, net.n, net.sizes)]
+    W, b = layers.pop()
+    heads = [lin.out_features for lin in modules[len(layers):]]
+    return layers + list(zip(W.split(heads, 1), b.split(heads)))
 
 
 def torch_batch(b, r):
@@ -144,8 +138,10 @@ def torch_batch(b, r):
                           1 - b.go_on[r][:, None], nothing + 1, "cpu")
 
 
-def agree(net, r, modules):
-    torch.testing.assert_close(net.flat.detach()[r], row(net.sizes, modules), rtol=0, atol=AGREE)
+def agree(net, i, modules):
+    for lin, (W, b) in zip(modules, split(net, net.flat.detach(), i, modules)):
+        torch.testing.assert_close(W, lin.weight.detach().T, rtol=0, atol=AGREE)
+        torch.testing.assert_close(b, lin.bias.detach(), rtol=0, atol=AGREE)
 
 
 def agree_losses(ours, theirs, name, r):
@@ -166,7 +162,7 @@ def test_bc_updates_as_d3rlpy(recorded):
     (pi,), (pi0,) = recorded.nets, recorded.start
     for r in range(RUNS):
         impl = peer(BCConfig)
-        put(pi0[r], pi.sizes, linears(impl.policy))
+        put(pi, pi0, r, linears(impl.policy))
         theirs = [impl.update_imitator(torch_batch(b, r))["loss"] for b in recorded.batches]
         agree(pi, r, linears(impl.policy))
         agree_losses(ours, theirs, "loss", r)
@@ -179,10 +175,10 @@ def test_td3bc_updates_as_d3rlpy(recorded):
     for r in range(RUNS):
         impl = peer(TD3PlusBCConfig)
         for modules in (impl._modules.policy, impl._modules.targ_policy):
-            put(pi0[r], pi.sizes, linears(modules))
+            put(pi, pi0, r, linears(modules))
         for twins in (impl._modules.q_funcs, impl._modules.targ_q_funcs):
             for k in range(2):
-                put(q0[k * RUNS + r], q.sizes, linears(twins[k]))
+                put(q, q0, k * RUNS + r, linears(twins[k]))
         recorded.queue, theirs = [noise[r] for noise in recorded.noise], []
         for step, b in enumerate(recorded.batches):
             theirs.append(impl.inner_update(torch_batch(b, r), step))
@@ -201,11 +197,11 @@ def test_iql_updates_as_d3rlpy(recorded):
     (pi, v, q), (pi0, v0, q0) = recorded.nets, recorded.start
     for r in range(RUNS):
         impl = peer(IQLConfig)
-        put(pi0[r], pi.sizes, linears(impl.policy))
-        put(v0[r], v.sizes, linears(impl._modules.value_func))
+        put(pi, pi0, r, linears(impl.policy))
+        put(v, v0, r, linears(impl._modules.value_func))
         for twins in (impl._modules.q_funcs, impl._modules.targ_q_funcs):
             for k in range(2):
-                put(q0[k * RUNS + r], q.sizes, linears(twins[k]))
+                put(q, q0, k * RUNS + r, linears(twins[k]))
         theirs = []
         for b in recorded.batches:
             tb = torch_batch(b, r)
@@ -228,10 +224,10 @@ def test_cql_updates_as_d3rlpy(recorded, samples):
     for r in range(RUNS):
         impl = peer(CQLConfig, n_action_samples=samples, conservative_weight=5.0, alpha_threshold=0.0,
                     alpha_learning_rate=0.0)
-        put(pi0[r], pi.sizes, linears(impl.policy))
+        put(pi, pi0, r, linears(impl.policy))
         for twins in (impl._modules.q_funcs, impl._modules.targ_q_funcs):
             for k in range(2):
-                put(q0[k * RUNS + r], q.sizes, linears(twins[k]))
+                put(q, q0, k * RUNS + r, linears(twins[k]))
         update_temp, logps, theirs = impl.update_temp, [], []
         impl.update_temp = lambda logp, logps=logps: (logps.append(logp), torch.tensor(0.0))[1]
         for k, b in enumerate(recorded.batches):
@@ -386,7 +382,7 @@ def test_truncation_bootstraps_and_termination_does_not():
         q, value, pi = (nets.MLP(n, (i, 8, 8, o), torch.Generator()) for n, i, o in ((2, 4, 1), (1, 3, 1), (1, 3, 2)))
         for net in (q, value):
             net.flat.data.zero_()
-            net.flat.data[:, -1] = v                                      # the last entry of a row is the last bias
+            net.layers[-1][1].fill_(v)
         one = nets.MLP(1, (3, 8, 8, 1), torch.Generator())
         zeros = torch.zeros(1, 4, 1)
         iql, td3, cql = (LEARNERS[n][0].__globals__ for n in ("iql", "td3bc", "cql"))
