@@ -1,10 +1,10 @@
 """Mixed datasets of real control tasks: good and bad behaviour, their returns, and what a learned policy earns.
 
     rng = np.random.default_rng(0)
-    good, bad, low, high = mixed.datasets("halfcheetah", rng, size=20_000, sigma=0.05, max_steps=200)
+    good, bad, low, high = mixed.datasets("halfcheetah", rng, size=20_000, sigma=0.05, max_steps=100)
     data = trajectories.mix(good, bad, 0.05, 20_000, rng)                # 5 % of the transitions are the expert's
-    J = mixed.evaluate_policy("halfcheetah", snap.policy, runs=3, episodes=10, rng=rng, max_steps=200)    # [3, 10]
-    mixed.score(J.mean(1), "halfcheetah", max_steps=200)                 # 0: as the random policy, 100: as the expert
+    J = mixed.evaluate_policy("halfcheetah", snap.policy, runs=3, episodes=10, rng=rng, max_steps=100)    # [3, 10]
+    mixed.score(J.mean(1), "halfcheetah", max_steps=100)                 # 0: as the random policy, 100: as the expert
 
 On the pendulum the expert is a formula (`pendulum.expert`). On MuJoCo it is a small network trained online by
 tools/train_behaviour.py; its weights, and the returns of all policies, lie in behaviours.npz beside this file.
