@@ -93,10 +93,14 @@ def below(x, ceiling: float, *, errors: float = 2.0, unit: str = "") -> Measured
 
 
 def every(*parts: tuple[str, Measured]) -> Measured:
-    """Several measurements that make one claim: it holds if every one does.  parts: (name, measured)."""
-    join = lambda field: "; ".join(f"{name}: {_show(getattr(m, field))}" for name, m in parts)        # noqa: E731
-    why = dict.fromkeys(m.why for _, m in parts)
-    return Measured(join("value"), join("expected"), join("tolerance"), "; ".join(why), all(m.holds for _, m in parts))
+    """Several measurements that make one claim: it holds if every one does.  parts: (name, measured).
+
+    Values carry their names; expected values and tolerances follow in the same order.
+    """
+    join = lambda words: "; ".join(map(_show, words))                      # noqa: E731
+    value = join(f"{name}: {_show(m.value)}" for name, m in parts)
+    return Measured(value, join(m.expected for _, m in parts), join(m.tolerance for _, m in parts),
+                    join(dict.fromkeys(m.why for _, m in parts)), all(m.holds for _, m in parts))
 
 
 def not_here(expected: str, why: str) -> Measured:
@@ -189,8 +193,8 @@ class Table:
         return json.dumps([record(self.idea, self.seed, r) for r in self.rows], indent=2, ensure_ascii=False)
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col" style="text-align:left">{h}</th>'
-                       for h in ("", "the paper says", "we measured", "expected", "tolerance", "seconds"))
+        head = "".join(f'<th scope="col" style="text-align:left;width:{width}%">{h}</th>' for h, width in (
+            ("status", 8), ("the paper says", 34), ("we measured", 26), ("expected", 12), ("tolerance", 15), ("s", 5)))
         body = []
         for r in self.rows:
             m = r.measured
@@ -206,7 +210,8 @@ class Table:
                 cells += [_lines(m.value), _lines(m.expected),
                           f"{_lines(m.tolerance)} <small>({html.escape(m.why)})</small>"]
             cells.append(f"{r.seconds:.1f}")
-            body.append("<tr>" + "".join(f'<td style="text-align:left">{c}</td>' for c in cells) + "</tr>")
+            cells = (f'<td style="text-align:left;vertical-align:top">{c}</td>' for c in cells)
+            body.append(f"<tr>{''.join(cells)}</tr>")
         return (f'<table><caption>{html.escape(self.summary)}</caption><thead><tr>{head}</tr></thead>'
                 f'<tbody>{"".join(body)}</tbody></table>')
 
@@ -242,7 +247,10 @@ def record(idea: str, seed: int, r: Row) -> dict:
 
 
 def _lines(x) -> str:
-    return html.escape(_show(x)).replace("; ", "<br>")
+    """One line for each part of a measurement; short ones are not broken, so that the lines of a row stay level."""
+    wrap = lambda part: "nowrap" if len(part) < 48 else "normal"                   # noqa: E731
+    return "<br>".join(f'<span style="white-space:{wrap(part)}">{html.escape(part)}</span>'
+                       for part in _show(x).split("; "))
 
 
 def _show(x) -> str:

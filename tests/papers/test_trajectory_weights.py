@@ -282,6 +282,30 @@ def test_draws_have_those_probabilities():
     assert abs(chi2 - free) < 5 * (2 * free) ** 0.5                       # five standard deviations of χ²
 
 
+def test_a_batch_larger_than_the_effective_sample_repeats_transitions():
+    """With replacement: without it the probabilities could not be kept."""
+    data = tw.dataset(0.05)
+    p = transition_probs(tw.boltzmann(data.returns, 0.01), data.lengths)
+    assert ess(p) < 50
+    assert len(np.unique(Sampler(p).draw(np.random.default_rng(0), 1000))) < 200
+
+
+def test_an_offset_on_every_step_counts_lengths_and_so_changes_weights_unless_episodes_are_equally_long():
+    data = tw.dataset(0.05)
+    same = tw.return_weights(np.random.default_rng(0).normal(size=10) + 0.5 * 7, 0.1)
+    assert same == pytest.approx(tw.return_weights(np.random.default_rng(0).normal(size=10), 0.1))       # T = 7
+    shifted = tw.return_weights(data.returns + 0.1 * data.lengths, 0.1)
+    assert np.abs(shifted / tw.return_weights(data.returns, 0.1) - 1).max() > 0.5
+
+
+def test_repeating_a_dataset_changes_no_policy_but_flatters_the_effective_sample():
+    data = tw.dataset(0.05)
+    twice = data.select(np.tile(np.arange(data.n), 2))
+    one, two = (tw.return_weights(d.returns, 0.1) for d in (data, twice))
+    assert weighted_policy(twice, two, 64, 4) == pytest.approx(weighted_policy(data, one, 64, 4), abs=FLOAT)
+    assert ess(two) == pytest.approx(2 * ess(one))
+
+
 # ---- the theory
 
 @pytest.mark.parametrize("scheme", ["uniform", "rw", "aw", "topk"])
