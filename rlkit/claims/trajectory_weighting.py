@@ -445,7 +445,7 @@ def pendulum_td3bc(seed):
 def cheetah_cql(seed):
     from rlkit.papers.weighted_offline import WeightedConfig, weighted_offline
     cfg = WeightedConfig(algorithm="cql", task="halfcheetah", size=20_000, max_steps=200, steps=1000, seeds=6,
-                         episodes=5)
+                         episodes=2)
     snaps = weighted_offline(cfg, np.random.default_rng(seed), every=200)
     uniform, aw, rw = np.mean([s.score for s in snaps], axis=0)
     return every(("uniform", below(uniform, 15)), ("RW - uniform", above(rw - uniform, 5)),
