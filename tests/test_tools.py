@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -171,8 +172,7 @@ def test_what_pip_cannot_do_is_one_line_and_the_next_run_recovers(clone, mode, l
 
 def test_a_package_that_was_removed_or_damaged_comes_back(clone):
     clone.make("setup")
-    (clone.site / "one" / "__init__.py").unlink()
-    (clone.site / "one").rmdir()                                # its label stays: pip would believe it is there
+    shutil.rmtree(clone.site / "one")                           # its label stays: pip would believe it is there
     code, out, calls = clone.make("setup")
     assert code == 0 and "install --progress-bar off --force-reinstall --no-deps one==1.0" in calls and clone.good()
 
