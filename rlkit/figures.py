@@ -371,7 +371,7 @@ def bars(
         type="bar",
         x=list(names) if error is None else [f"{n}<br>{t}" for n, t in zip(names, written)],
         y=values,
-        marker=dict(color=[faint(s.color, 0.85) for s in seen]),
+        marker=dict(color=[s.color for s in seen], opacity=0.85),
         error_y=error,
         width=0.62,
         text=written if error is None else None,  # under the name where an error bar stands in the way

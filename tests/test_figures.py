@@ -77,3 +77,10 @@ def test_every_colour_is_told_apart_on_a_light_and_on_a_dark_page():
 def test_no_notebook_chooses_a_colour_of_its_own():
     for text in Path(__file__).parents[1].glob("notebooks/text/*.py"):
         assert not re.search(r"#[0-9a-fA-F]{6}\b", text.read_text()), text.name
+
+
+def test_ink_is_never_mixed_so_that_a_dark_page_can_swap_it():
+    """The live plot and the book turn exactly #000000 into light ink; an rgba of black would stay black on black."""
+    lines = f.curves([0, 1], {"exact": np.zeros((2, 4)) + [[0, 1, 2, 3]]}, "x", "y")
+    panes = [f.bars(["Σ w G"], [1.0], looks=["bound"]), lines, f.level(lines, 0.5, "exact")]
+    assert "rgba(0,0,0,0.85)" not in str(panes) and f.EXACT in str(panes[0])
