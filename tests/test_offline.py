@@ -311,8 +311,8 @@ def test_a_live_knob_acts_on_the_updates_after_it_is_moved(name, knob, value):
 def test_a_knob_that_needs_a_restart_is_refused_in_mid_run_by_name(name):
     run = learn(name, noise_data(), every=1)
     next(run)
-    with pytest.raises(ValueError, match="hidden.*new run"):
-        run.send(LEARNERS[name][1](**SMALL | dict(hidden=17)))
+    with pytest.raises(ValueError, match="^hidden cannot change in mid-run; start a new run"):
+        run.send(LEARNERS[name][1](**SMALL | dict(hidden=17, lr=0.5)))
 
 
 # ---- sampling weights

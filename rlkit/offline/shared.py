@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from rlkit.config import changed, needs_restart
+from rlkit.config import changed, knobs, needs_restart
 from rlkit.nets import keep_memory
 
 
@@ -51,17 +51,21 @@ class Minibatches:
         if np.asarray(data.action).dtype.kind != "f":
             raise ValueError(f"data.action has dtype {np.asarray(data.action).dtype}, expected floats: these "
                              "algorithms act in a continuous space")
-        action, reward = _matrix(data.action, "action"), np.asarray(data.reward, np.float64)
-        obs, next_obs = _matrix(data.obs, "obs"), _matrix(data.next_obs, "next_obs")
-        self.mean, self.std = obs.mean(0), obs.std(0) + 1e-3              # [F]; 1e-3: a constant feature stays 0
-        self.mid, self.half = _range(action, *_bounds(data, low, high))                  # [A]
-        self.scale = reward_scale or _reward_scale(data)
-        packed = np.concatenate([(obs - self.mean) / self.std, (action - self.mid) / self.half,
-                                 (next_obs - self.mean) / self.std,
-                                 reward[:, None] * self.scale, ~np.asarray(data.terminated, bool)[:, None]], 1)
+        obs, action, next_obs = (_matrix(getattr(data, name), name) for name in ("obs", "action", "next_obs"))
         self.m, self.F, self.A = len(obs), obs.shape[1], action.shape[1]
+        self.mean = obs.mean(0, dtype=np.float64)                         # [F]
+        self.std = obs.std(0, dtype=np.float64) + 1e-3                    # [F]; 1e-3: a constant feature stays 0
+        self.mid, self.half = _range(action, *_bounds(data, low, high))   # [A]
+        self.scale = reward_scale or _reward_scale(data)
+        packed = np.empty((self.m, 2 * self.F + self.A + 2), np.float32)  # one row a transition: one gather a minibatch
+        end = np.cumsum([self.F, self.A, self.F])
+        packed[:, : end[0]] = (obs - self.mean) / self.std
+        packed[:, end[0] : end[1]] = (action - self.mid) / self.half
+        packed[:, end[1] : end[2]] = (next_obs - self.mean) / self.std
+        packed[:, -2] = np.asarray(data.reward, np.float64) * self.scale
+        packed[:, -1] = ~np.asarray(data.terminated, bool)
         keep_memory()
-        self.packed = torch.from_numpy(packed.astype(np.float32))         # [M, 2F+A+2]: one gather a minibatch
+        self.packed = torch.from_numpy(packed)
 
     def draw(self, n: int) -> Batch:
         """n transitions for each run."""
@@ -117,7 +121,8 @@ def accept(answer, cfg):
     if answer is None:
         return cfg
     if needs_restart(answer, cfg):
-        raise ValueError(f"{changed(answer, cfg)} cannot all change in mid-run; start a new run with this Config")
+        fixed = [name for name in changed(answer, cfg) if knobs(cfg)[name]["restart"]]
+        raise ValueError(f"{', '.join(fixed)} cannot change in mid-run; start a new run with this Config")
     return answer
 
 
@@ -128,7 +133,7 @@ def gaussian_logp(a: torch.Tensor, mean: torch.Tensor, log_std: torch.Tensor) ->
 
 
 def _matrix(x, name: str) -> np.ndarray:
-    x = np.asarray(x, np.float64)
+    x = np.asarray(x)
     x = x[:, None] if x.ndim == 1 else x
     if x.ndim != 2 or not len(x):
         raise ValueError(f"data.{name} has shape {x.shape}, expected [M, n], M > 0; flatten it, x.reshape(len(x), -1)")
