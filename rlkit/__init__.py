@@ -1,8 +1,15 @@
-"""rlkit, papers you can play with: the small package behind the notebooks.
+"""rlkit, papers you can play with: the small package behind the notebooks. Imports run one way, down this list.
 
-Read in this order: `mdp`, `returns`, `policies`, `stats` (maths), `trajectories` and `nets` (data and networks),
-`papers` (one file per paper), `claims` (what each paper says, measured), `live` and `figures` (the screen).
-Importing `rlkit` imports nothing heavy and sets no global state.
+    maths      mdp returns policies stats · improve empirical (tables) · config (settings that know how to be sliders)
+    data       trajectories (the dataset; `validation` refuses, `minari_files` reads) · rollouts (collect)
+               sampling (weighted draws) · measures (what a few numbers say of data) · paths (continuous time)
+    networks   nets (R of them as one matmul) · offline/ (BC, TD3+BC, IQL, CQL)
+    worlds     envs/
+    papers     papers/ (settings, formulas, learner) → claims/ (what the paper says, measured) → exercises/
+    screen     figures (data -> plotly) · live/ (panel, explorer, plot): neither knows a paper
+    many runs  study (cached, resumable; `fingerprint` says when code has changed)
+
+Importing `rlkit` imports nothing heavy and sets no global state; nothing in tables imports torch.
 """
 
 __version__ = "0.1.0"
