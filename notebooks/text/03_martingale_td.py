@@ -269,7 +269,7 @@ def control_picture(cfg):
     gain = figures.level(gain, e.riccati[0], "exact")
     error = figures.curves(e.dts, {n: np.maximum(v, 1e-6) for n, v in e.errors.items() if v.max() > 1e-9}, "time step Δt", "|on the grid - Riccati|", "What a grid costs", log_x=True, log_y=True, markers=True)
     q = figures.curves(e.actions, {"learned q": e.q_learned.T, "exact": e.q}, "action a, at x = 1", "q", "The rate q")
-    lost = figures.curves(e.actions, {f"Δt = {d:.3g}": v for d, v in zip(e.dts[:3], e.advantage)}, "action a, at x = 1", "Q - J", "An ordinary Q loses the action")
+    lost = figures.curves(e.actions, {f"Δt = {d:.3g}": v for d, v in zip(e.dts[:3], e.advantage)}, "action a, at x = 1", "Q - J", "Q loses its action")
     says = f"Gain after {rounds[-1]} rounds {np.median(e.policy[-1, :, 0]):.3f}; on this grid {e.best_grid[0]:.4f}; Riccati {e.riccati[0]:.4f}. Worth {np.nanmedian(e.worth[-1]):.4f} of {e.best:.4f}."
     return figures.board([gain, error, q, lost], says=says)
 
