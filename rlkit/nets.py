@@ -1,4 +1,4 @@
-"""R independent small networks as one batched matmul: how thirty seeds train for little more than the price of a few.
+"""R independent small networks as one batched matmul: how sixteen seeds train for the price of six.
 
 Everything carries a leading axis of runs: weights [R, in, out], inputs [R, B, in]. Run r sees its own parameters, its
 own minibatch and its own gradient; the runs only share the call. All parameters of an MLP lie end to end in one
@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import torch
 
-LARGE, BLOCK = 2**20, 2**17   # activations of one layer: above 4 MB, go through them in blocks of half a MB
+BLOCK = 2**18                 # activations of one layer that go through together: 1 MB, to fit in the cache
 
 
 class MLP:
@@ -63,15 +63,6 @@ class MLP:
         return tuple((W.detach().numpy().copy(), b.detach().numpy().copy()) for W, b in self.layers)
 
 
-def keep_memory() -> None:
-    """Let the C library keep what tensors free, up to 64 MB, where it would give each back and fetch it anew.
-
-    glibc raises its threshold to the largest block that came and went; one that is never written costs nothing.
-    Without it a quarter of CQL's time is page faults. Elsewhere than on Linux this does nothing.
-    """
-    torch.empty(2**23 - 2**12)                                            # just below 32 MB, the most it accepts
-
-
 def adam(*groups: list[torch.Tensor], lr: float) -> torch.optim.Adam:
     """Adam on one or more groups of parameters. `fused`: one pass over memory, half the time of the other forms."""
     return torch.optim.Adam([dict(params=g) for g in groups], lr=lr, fused=True)
@@ -87,8 +78,9 @@ def _windows(flat: torch.Tensor, n: int, sizes: tuple[int, ...]) -> list[tuple[t
 class _Layers(torch.autograd.Function):
     """Forward and backward of `MLP` by hand: the numbers of autograd with half of its memory traffic.
 
-    Where the activations are LARGE, blocks that fit in the cache go through one after the other and are computed again
-    in the backward pass: faster than fetching them from memory, and sixteen runs need little more of it than one.
+    Activations that would not fit in the cache go through in blocks, and are computed again in the backward pass: as
+    fast as fetching them from memory or faster, and sixteen runs need little more of it than one.
+    Backward reads the weights as they are then: call it before the optimiser moves them.
     """
 
     @staticmethod
@@ -137,9 +129,9 @@ def _activations(x: torch.Tensor, layers) -> list[torch.Tensor]:
 
 
 def _blocks(x: torch.Tensor, layers) -> list[tuple]:
-    """(networks, rows, their input, their layers): all in one, or where that is LARGE in blocks of at most BLOCK."""
+    """(networks, rows, their input, their layers) of each block: all in one where that is small enough."""
     n, (m, B, _), width = layers[0][0].shape[0], x.shape, max(W.shape[2] for W, _ in layers)
-    if n * B * width <= LARGE:
+    if n * B * width <= BLOCK:
         x = x if m == n else x.expand(n, -1, -1) if m == 1 else x.repeat(n // m, 1, 1)
         return [(slice(None), slice(None), x, layers)]
     k, step = max(1, BLOCK // (B * width)), max(1, BLOCK // width)        # networks and rows in a block

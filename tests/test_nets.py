@@ -66,7 +66,6 @@ def test_two_uses_of_a_network_in_one_loss_add_their_gradients():
 @pytest.mark.parametrize("networks, inputs", [(6, 6), (6, 3), (6, 1)])
 def test_networks_that_share_an_input_or_go_through_in_blocks_compute_the_same(monkeypatch, networks, inputs, block):
     """Network i sees input i mod R; a block may cut rows and networks anywhere."""
-    monkeypatch.setattr(nets, "LARGE", block)
     monkeypatch.setattr(nets, "BLOCK", block)
     net, x = MLP(networks, SIZES, seeded()), torch.randn(inputs, 11, 5, requires_grad=True)
     weight, x_grad = torch.randn(networks, 11, 3), torch.zeros(inputs, 11, 5)

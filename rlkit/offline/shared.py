@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from rlkit.config import changed, knobs, needs_restart
-from rlkit.nets import keep_memory
 
 
 class Batch(NamedTuple):
@@ -64,7 +63,6 @@ class Minibatches:
         packed[:, end[1] : end[2]] = (next_obs - self.mean) / self.std
         packed[:, -2] = np.asarray(data.reward, np.float64) * self.scale
         packed[:, -1] = ~np.asarray(data.terminated, bool)
-        keep_memory()
         self.packed = torch.from_numpy(packed)
 
     def draw(self, n: int) -> Batch:
