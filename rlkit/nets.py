@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import torch
 
-BLOCK = 2**18                 # activations of one layer that go through together: 1 MB, to fit in the cache
+BLOCK = 2**17                 # activations of one layer that go through together: half a MB, to fit in the cache
 
 
 class MLP:
