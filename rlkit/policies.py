@@ -6,6 +6,8 @@ Source: Cover & Thomas (2006), Elements of Information Theory, chapter 2; Sutton
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 
@@ -76,3 +78,29 @@ def cov(pi: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     x, y = (np.where(pi > 0, u, 0.0) for u in (x, y))
     x, y = (u - (pi * u).sum(-1, keepdims=True) for u in (x, y))
     return (pi * x * y).sum(-1)
+
+
+class EntropyStep(NamedTuple):
+    """Change of entropy when logits move: as it is, to first order, to second order [...] nats."""
+    exact: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+
+
+def entropy_step(pi: np.ndarray, dz: np.ndarray) -> EntropyStep:
+    """What the entropy of π = softmax(z) does when its logits move by Δz.
+
+        ΔH = -Cov_π(log π, Δz) - ½ Var_π(Δz) - ½ E_π[l c²] + O(|Δz|³),   l = log π - E_π[log π],  c = Δz - E_π[Δz]
+
+    The first term is the first order; all three are the second. At a uniform policy the first is 0 and H falls.
+    pi, dz: [..., A], broadcast; a constant added to dz changes nothing, and dz is not read where π(a) = 0.
+    Source: Cui et al. (2025), Lemma 1; the second order is derived here.
+    """
+    pi, dz = np.broadcast_arrays(np.asarray(pi, float), np.asarray(dz, float))
+    on = pi > 0
+    log_pi = np.log(np.where(on, pi, 1.0))
+    l, c = (u - (pi * u).sum(-1, keepdims=True) for u in (log_pi, np.where(on, dz, 0.0)))  # noqa: E741
+    first = -(pi * l * c).sum(-1)
+    second = first - (pi * (1 + l) * c * c).sum(-1) / 2
+    after = softmax(np.where(on, log_pi + c, -np.inf))
+    return EntropyStep(entropy(after) - entropy(pi), first, second)

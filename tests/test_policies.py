@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from rlkit.policies import cov, entropy, epsilon_soft, greedy, kl, log_softmax, softmax
+from rlkit.policies import cov, entropy, entropy_step, epsilon_soft, greedy, kl, log_softmax, softmax
 
 seeds = given(seed=st.integers(0, 2**32 - 1))
 many = settings(max_examples=30, deadline=None)
@@ -98,3 +98,32 @@ def test_an_epsilon_soft_policy_keeps_every_action_alive():
     assert (epsilon_soft(pi, 0) == pi).all() and (epsilon_soft(pi, 1) == 0.25).all()
     with pytest.raises(ValueError, match="epsilon is 1.2, expected a probability from 0 to 1"):
         epsilon_soft(pi, 1.2)
+
+
+# ---- the entropy of a policy that moves
+
+@seeds
+@many
+def test_entropy_step_is_the_taylor_series_of_scipys_entropy(seed):
+    rng = np.random.default_rng(seed)
+    z, dz = rng.normal(0, 1.5, (2, 3, 6))
+    H = lambda h: stats.entropy(special.softmax(z + h * dz, -1), axis=-1)                # noqa: E731
+    h, step = 1e-3, entropy_step(softmax(z), dz)
+    # central differences: their own error is h² times a third or fourth derivative, of size |Δz|⁴ at most
+    size = np.abs(dz).max() ** 4
+    np.testing.assert_allclose((H(h) - H(-h)) / (2 * h), step.first, atol=20 * h**2 * size)
+    np.testing.assert_allclose((H(h) + H(-h) - 2 * H(0)) / h**2 / 2, step.second - step.first, atol=20 * h**2 * size)
+    np.testing.assert_allclose(step.exact, H(1) - H(0), atol=1e-12)
+    np.testing.assert_allclose(entropy_step(softmax(z), dz + 7.0), step, atol=1e-12)     # a common shift is no move
+
+
+def test_at_a_uniform_policy_the_first_order_is_zero_and_entropy_falls():
+    step = entropy_step(np.full(4, 0.25), [0.375, -0.125, -0.125, -0.125])
+    assert step.first == pytest.approx(0, abs=1e-16)
+    assert step.second == pytest.approx(-0.5 * (0.375**2 / 4 + 3 * 0.125**2 / 4))        # half the variance
+    assert step.exact == pytest.approx(stats.entropy([np.exp(0.5), 1, 1, 1]) - np.log(4))
+
+
+def test_an_action_ruled_out_stays_out_of_the_entropy_step():
+    with_it = entropy_step([0.7, 0.3, 0.0], [1.0, -1.0, np.nan])
+    assert with_it == pytest.approx(entropy_step([0.7, 0.3], [1.0, -1.0]))
