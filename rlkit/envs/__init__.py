@@ -13,3 +13,6 @@ register("rlkit/Pendulum-v0", entry_point="gymnasium.envs.classic_control:Pendul
          vector_entry_point="rlkit.envs.pendulum:PendulumVectorEnv")
 register("rlkit/FrozenGrid-v0", entry_point="rlkit.envs.frozen_grid:env", max_episode_steps=400)
 register("rlkit/Gamble-v0", entry_point="rlkit.envs.gamble:env")
+register("rlkit/LuckyArms-v0", entry_point="rlkit.envs.lucky_arms:env")
+register("rlkit/Lottery-v0", entry_point="rlkit.envs.lottery:env")
+register("rlkit/LuckTree-v0", entry_point="rlkit.envs.luck_tree:env")
