@@ -18,16 +18,20 @@ from typing import Any
 
 
 def knob(default, low=None, high=None, *, symbol: str = "", says: str = "", unit: str = "", log: bool = False,
-         restart: bool = False, choices: tuple | None = None, least=None, most=None, above=None):
+         restart: bool = False, choices: tuple | None = None, least=None, most=None, above=None,
+         graph: str | int | None = None):
     """A field of a frozen Config that can become a control.
 
     low, high: the range of the slider (both reachable: where the method works and where it fails).
     least, most, above: what is *valid*, wider than the slider: least ≤ x ≤ most, x > above. None: no limit.
     restart: True for what cannot change in mid-run (a world's size, the seed); moving it restarts the run.
     choices: the allowed values of a field that is a word. symbol, unit, says: label, unit, one sentence.
+    graph: for a field that holds edges, ((parent, child), ...): the number of nodes, or the field or property of the
+    Config that counts them. It becomes an editor in which edges are switched and nodes are put in order.
     """
-    return field(default=default, metadata=dict(low=low, high=high, symbol=symbol, says=says, unit=unit, log=log,
-                                                restart=restart, choices=choices, least=least, most=most, above=above))
+    return field(default=default, metadata=dict(
+        low=low, high=high, symbol=symbol, says=says, unit=unit, log=log, restart=restart, choices=choices,
+        least=least, most=most, above=above, graph=graph))
 
 
 def check(cfg) -> None:
@@ -50,12 +54,29 @@ def check(cfg) -> None:
             raise ValueError(f"{f.name} is NaN, expected a number; try {f.name}={default!r}")
         if not m:
             continue
+        if m["graph"] is not None:
+            object.__setattr__(cfg, f.name, _edges(f.name, value))
+            continue
         if m["choices"] is not None and value not in m["choices"]:
             raise ValueError(f"{f.name} is {value!r}, expected one of {', '.join(map(repr, m['choices']))}")
         wrong = ((m["least"] is not None and value < m["least"]) or (m["most"] is not None and value > m["most"])
                  or (m["above"] is not None and value <= m["above"]))
         if wrong:
             raise ValueError(f"{f.name} is {value!r}, expected {_range(m)}; try {f.name}={default!r}")
+
+
+def _edges(name: str, value) -> tuple[tuple[int, int], ...]:
+    """Edges as sorted pairs of ints. What a graph may be beyond that (no cycle, say) is its paper's to say."""
+    try:
+        edges = tuple(sorted({(int(p), int(c)) for p, c in value}))
+        whole = all(p == int(p) and c == int(c) for p, c in value)
+    except (TypeError, ValueError, OverflowError):
+        whole = False
+    if not whole:
+        raise TypeError(f"{name} is {value!r}, expected pairs (parent, child) of node numbers; try {name}=((0, 1),)")
+    if wrong := [e for e in edges if e[0] == e[1] or min(e) < 0]:
+        raise ValueError(f"{name} has the edge {wrong[0]}, expected two different nodes, counted from 0; leave it out")
+    return edges
 
 
 def _range(m) -> str:

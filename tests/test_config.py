@@ -99,3 +99,26 @@ def test_a_number_of_numpy_is_a_number(value):
 
 def test_a_whole_number_of_numpy_is_a_whole_number():
     assert replace(Config(), size=np.int64(30)).size == 30
+
+
+@dataclass(frozen=True)
+class Graph:
+    n: int = knob(3, 2, 5)
+    edges: tuple = knob(((0, 1),), graph="n")
+    __post_init__ = check
+
+
+def test_edges_are_sorted_pairs_of_whole_numbers_however_they_are_given():
+    given = Graph(edges=[[1, 2], (0, np.int64(1)), (1.0, 2)])
+    assert given.edges == ((0, 1), (1, 2)) and {type(v) for e in given.edges for v in e} == {int}
+    assert given == Graph(edges=((0, 1), (1, 2))) and hash(given) == hash(Graph(edges=((0, 1), (1, 2))))
+
+
+@pytest.mark.parametrize("edges, word", [(3, "pairs"), (((0, 1, 2),), "pairs"), ("01", "pairs"), (((0, 0.5),), "pairs"),
+                                         (((1, 1),), "two different"), (((0, -1),), "two different"),
+                                         (((0, float("nan")),), "pairs"),
+                                         (((0, float("inf")),), "pairs"), (None, "pairs")])
+def test_what_is_not_an_edge_is_refused_with_the_way_out(edges, word):
+    with pytest.raises((TypeError, ValueError), match=word) as e:
+        Graph(edges=edges)
+    assert "edges" in str(e.value)

@@ -19,7 +19,7 @@ NOTCHES = 120  # stops of a slider over floats: one notch is less than two pixel
 
 @dataclass(frozen=True)
 class Control:
-    """One knob as the browser sees it. kind: slider, choice, switch or seed."""
+    """One knob as the browser sees it. kind: slider, choice, switch, seed or graph."""
 
     name: str
     kind: str
@@ -30,11 +30,14 @@ class Control:
     live: bool  # acts on the next update; otherwise it needs a restart
     log: bool  # the stops grow by a factor rather than by a step
     stops: tuple
+    graph: str | int | None = None  # of a graph: who counts its nodes (a field or property), or how many
 
     def text(self, value) -> str:
         """The value with its unit, as shown and as read aloud."""
         if self.kind == "switch":
             return "on" if value else "off"
+        if self.kind == "graph":
+            return ", ".join(f"{p} → {c}" for p, c in value) or "no edge"
         return f"{number(value)} {self.unit}".strip()
 
     def position(self, value) -> int:
@@ -48,11 +51,19 @@ class Control:
         return min(range(len(stops)), key=lambda i: abs(stops[i] - value) if math.isfinite(value) else -stops[i])
 
     def at(self, value) -> int:
-        """What the browser is told: the position of `value`, or the seed itself."""
+        """What the browser is told: the position of `value`, or the seed or the edges themselves."""
+        if self.kind == "graph":
+            return [list(edge) for edge in value]
         return int(value) if self.kind == "seed" else self.position(value)
 
+    def nodes(self, cfg) -> int:
+        """How many nodes the graph has under `cfg`."""
+        return self.graph if isinstance(self.graph, int) else int(getattr(cfg, self.graph))
+
     def value(self, position: int):
-        """The value at a position; a seed is its own position."""
+        """The value at a position; a seed is its own position, and so are the edges of a graph."""
+        if self.kind == "graph":
+            return tuple((int(p), int(c)) for p, c in position)
         if self.kind == "seed":
             return int(np.clip(position, self.stops[0], self.stops[-1]))
         return self.stops[int(np.clip(position, 0, len(self.stops) - 1))]
@@ -98,7 +109,9 @@ def _control(name: str, m: dict, configs: list) -> Control | None:
     if not rest or len(label) > 34:
         label = name.replace("_", " ") if len(m["says"]) > 34 or not m["says"] else m["says"]
     kind, stops = "slider", ()
-    if m["choices"] is not None:
+    if m["graph"] is not None:
+        kind = "graph"
+    elif m["choices"] is not None:
         kind, stops = "choice", tuple(m["choices"])
     elif isinstance(first, bool):
         kind, stops = "switch", (False, True)
@@ -111,7 +124,7 @@ def _control(name: str, m: dict, configs: list) -> Control | None:
     else:
         grid = _stops(m["low"], m["high"], m["log"], isinstance(first, int))
         stops = tuple(sorted({*grid, *(v for v in values if m["low"] <= v <= m["high"] or math.isinf(v))}))
-    return Control(name, kind, m["symbol"], label, m["says"], m["unit"], not m["restart"], m["log"], stops)
+    return Control(name, kind, m["symbol"], label, m["says"], m["unit"], not m["restart"], m["log"], stops, m["graph"])
 
 
 def _stops(low, high, log: bool, whole: bool) -> list:

@@ -399,7 +399,8 @@ class Driver:
         cfg, run = self.wanted, self.run
         pending, unlike = changed(cfg, run.cfg), changed(cfg, self.base)
         knobs = {n: dict(at=c.at(getattr(cfg, n)), text=c.text(getattr(cfg, n)), unlike=n in unlike,
-                         waits=n in pending) for n, c in self.controls.items()}
+                         waits=n in pending) | (dict(nodes=c.nodes(cfg)) if c.kind == "graph" else {})
+                 for n, c in self.controls.items()}
         marks = [dict(step=c["step"], text=f"{self._label(c['name'])} {self.controls[c['name']].text(c['new'])}")
                  for c in run.changes if c["name"] in self.controls]
         return dict(now=dict(

@@ -127,7 +127,8 @@ function render({ model, el }) {
       asked[c.name] = ask("knob", { name: c.name, ...message });
     });
     fields[c.name] = field;
-    const says = `${c.symbol ? c.symbol + " · " : ""}${c.says || c.label}`;
+    const how = c.kind === "graph" ? ". Click an arc to switch it; drag a circle to change the order." : "";
+    const says = `${c.symbol ? c.symbol + " · " : ""}${c.says || c.label}${how}`;
     const show = () => (help.textContent = says);
     const hide = () => (help.textContent = rest);
     for (const event of ["pointerenter", "focusin"]) field.node.addEventListener(event, show);
@@ -265,10 +266,15 @@ function makeField(c, view, sweeps, send) {
   const described = sweeps ? {} : { "aria-describedby": pill.id };
   const name = `${c.symbol} ${c.label}`.trim();
   const common = { id, title: c.says, ...described };
-  let input, moved = 0;
+  let input, moved = 0, graph = null;
   let drag = Math.floor(Math.random() * 1e9);
 
-  if (c.kind === "choice") {
+  if (c.kind === "graph") {
+    graph = graphField(id, name, send);
+    input = graph.node;
+    value.className = "rlkit-graph-value";
+    node.append(input, value);
+  } else if (c.kind === "choice") {
     input = make("select", "", common, ...c.texts.map((t, i) => make("option", "", { value: i }, t)));
     input.onchange = () => send({ position: Number(input.value) });
     line.append(input);
@@ -328,6 +334,11 @@ function makeField(c, view, sweeps, send) {
     pill.title = c.live ? "Acts on the next update" : "Applies on Reset";
     pill.dataset.live = c.live;
     if (!settled) return;
+    if (graph) {
+      graph.show(state, settled);
+      value.textContent = state.text;
+      return;
+    }
     if (c.kind === "switch") input.checked = state.at === 1;
     else if (document.activeElement !== input || c.kind !== "seed") input.value = state.at;
     if (c.kind === "slider") slideTo(state.at, state.text);

@@ -28,7 +28,7 @@ from rlkit.live.sync import SyncDriver
 class PanelWidget(anywidget.AnyWidget):
     """Picture, transport and controls, in the browser. `face` never changes, `now` often, `frame` most often."""
 
-    _esm = HERE.joinpath("plot.js").read_text() + "\n" + HERE.joinpath("panel.js").read_text()
+    _esm = "\n".join(HERE.joinpath(name).read_text() for name in ("plot.js", "graph.js", "panel.js"))
     _css = HERE.joinpath("panel.css").read_text()
     face = traitlets.Any().tag(sync=True)
     now = traitlets.Any(None, allow_none=True).tag(sync=True)

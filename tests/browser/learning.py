@@ -1,5 +1,6 @@
 """A small learner for the browser tests: the notebooks that they write import it. NumPy only."""
 
+import graphlib
 import time
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -81,3 +82,27 @@ def picture(cfg):
         ],
         says=f"With α = {cfg.alpha:g} the distance at the end is {y[-1]:.2g}.", height=340,
     )
+
+
+@dataclass(frozen=True)
+class Team:
+    """Who looks at whom: a graph that must not run in a circle."""
+
+    nodes: int = knob(3, 2, 5, says="agents: how many there are", restart=True)
+    edges: tuple = knob(((0, 1),), graph="nodes", says="edges: who sees whose action before choosing")
+
+    def __post_init__(self):
+        check(self)
+        try:
+            graphlib.TopologicalSorter({c: [p for p, d in self.edges if d == c] for _, c in self.edges}).prepare()
+        except graphlib.CycleError as e:
+            raise ValueError("not a DAG: " + " → ".join(map(str, e.args[1]))) from None
+
+
+def adjacency(cfg):
+    A = np.zeros((cfg.nodes, cfg.nodes))
+    for p, c in cfg.edges:
+        if max(p, c) < cfg.nodes:
+            A[p, c] = 1
+    seen = figures.bars([str(i) for i in range(cfg.nodes)], A.sum(0), "Whom they see", "parents", (0, 4))
+    return figures.board([seen], says=f"{len(cfg.edges)} edges.", height=240)

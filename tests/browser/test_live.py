@@ -296,3 +296,68 @@ def test_an_explorer_an_error_and_a_plot(lab, open_page, merit):
     page.until("document.querySelector('.rlkit-alone .rlkit-plot').getAttribute('aria-label').includes('α = 3.99 ')")
     assert int(plot.get_attribute("data-rlkit-frame")) < 300
     assert page.console == []
+
+
+GRAPH = """
+import learning as L
+from rlkit import live
+live.Explorer(L.adjacency, L.Team(), title="Who sees whom", presets={"Paper": L.Team(), "None": dict(edges=())})
+"""
+
+
+def test_a_graph_is_drawn_by_mouse_and_by_keyboard_and_a_cycle_is_refused_in_words(lab, open_page):
+    lab.notebook("graph", GRAPH)
+    page = open_page("graph")
+    first_picture(page)
+    panel, value = page.panel(), page.panel().locator(".rlkit-graph-value")
+    edge = lambda p, c: panel.get_by_role("switch", name=f"edge from agent {p} to agent {c}")  # noqa: E731
+    agent = lambda i: panel.get_by_role("slider", name=f"agent {i}, place in the order")  # noqa: E731
+    assert value.inner_text() == "0 → 1" and edge(0, 1).get_attribute("aria-checked") == "true"
+
+    def click(p, c):
+        """On the top of the arc, where a hand would."""
+        x, y = edge(p, c).locator(".rlkit-hit").evaluate("""(path) => {
+            const top = path.getPointAtLength(path.getTotalLength() / 2).matrixTransform(path.getScreenCTM());
+            return [top.x, top.y]; }""")
+        page.page.mouse.click(x, y)
+
+    click(1, 2)
+    panel.get_by_text("edges 0 → 1, 1 → 2.", exact=True).wait_for()
+    edge(0, 2).focus()
+    page.page.keyboard.press("Space")
+    panel.get_by_text("edges 0 → 1, 0 → 2, 1 → 2.", exact=True).wait_for()
+    assert edge(0, 2).evaluate("(node) => node === document.activeElement"), "the focus stays where it was"
+    page.page.keyboard.press("Enter")
+    panel.get_by_text("edges 0 → 1, 1 → 2.", exact=True).wait_for()
+
+    # a cycle stands in red, is named, and the last valid graph is what the picture shows; mending it is one click
+    click(2, 0)
+    panel.get_by_text("not a DAG: ", exact=False).wait_for()
+    assert panel.locator(".rlkit-edge.rlkit-bad").count() == 3
+    page.shot("graph_cycle_light")
+    assert page.panel().locator(".rlkit-plot").get_attribute("aria-label") == "2 edges."
+    click(2, 0)
+    page.until("document.querySelector('.rlkit-panel').dataset.rlkitError === ''")
+    assert panel.locator(".rlkit-edge.rlkit-bad").count() == 0
+
+    # agent 2 goes to the front: by mouse, and back by keys; the edges turn with the order
+    box, first = agent(2).bounding_box(), agent(0).bounding_box()
+    page.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.page.mouse.down()
+    page.page.mouse.move(first["x"] + 30, first["y"] + 10, steps=6)
+    page.page.mouse.move(first["x"] + 2, first["y"] + 10, steps=3)
+    page.page.mouse.up()
+    panel.get_by_text("edges 0 → 1, 2 → 1.", exact=True).wait_for()
+    assert agent(2).get_attribute("aria-valuetext") == "agent 2 acts as number 1 of 3"
+    agent(2).focus()
+    for _ in range(2):
+        page.page.keyboard.press("ArrowRight")
+    panel.get_by_text("edges 0 → 1, 1 → 2.", exact=True).wait_for()
+
+    panel.locator(".rlkit-preset", has_text="None").click()
+    page.until("document.querySelector('.rlkit-graph-value').textContent === 'no edge'")
+    panel.locator(".rlkit-knob-nodes").focus()
+    page.page.keyboard.press("ArrowRight")
+    page.until("document.querySelectorAll('.rlkit-edge').length === 12")
+    page.shot("graph_four_light")
+    assert page.console == []

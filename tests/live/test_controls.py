@@ -25,6 +25,7 @@ class Odd:
     e: bool = knob(False, says="a switch: this way or that")
     f: str = knob("x", choices=("x", "y"))
     g: float = knob(math.inf, 0.1, 10.0, above=0)
+    h: tuple = knob(((0, 1),), graph=3, says="edges")
     hidden: float = knob(1.0)
     plain: float = 2.0
     seed: int = knob(7)
@@ -36,7 +37,8 @@ ALL = {c.name: c for c in controls(Odd())[0]}
 
 def test_every_knob_with_a_range_or_choices_is_a_control_and_nothing_else_is():
     assert {n: c.kind for n, c in ALL.items()} == dict(
-        a="slider", b="slider", c="slider", d="slider", e="switch", f="choice", g="slider", seed="seed")
+        a="slider", b="slider", c="slider", d="slider", e="switch", f="choice", g="slider", h="graph",
+        seed="seed")
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -44,6 +46,11 @@ def test_every_stop_is_a_valid_setting_that_comes_back_to_its_own_position(name)
     control = ALL[name]
     if control.kind == "seed":
         assert control.at(41) == 41 and control.value(41) == 41 and control.value(10**9) == 9999
+        return
+    if control.kind == "graph":
+        assert control.value(control.at(((0, 2), (1, 2)))) == ((0, 2), (1, 2)) and control.value([]) == ()
+        assert control.text(((0, 2), (1, 2))) == "0 → 2, 1 → 2" and control.text(()) == "no edge"
+        assert control.nodes(Odd()) == 3
         return
     for i, value in enumerate(control.stops):
         assert getattr(dataclasses.replace(Odd(), **{name: value}), name) == value
