@@ -130,6 +130,7 @@ def test_on_a_bandit_freezing_the_visits_changes_nothing_and_on_a_tree_it_does()
     flat_, deep = (list(em.mechanism(em.Config(K=4, depth=d, right=1, steps=20), np.random.default_rng(1)))[1:]
                    for d in (1, 3))
     np.testing.assert_allclose([s.frozen for s in flat_], [s.first for s in flat_], atol=1e-12)
+    np.testing.assert_allclose([s.formula for s in deep], [s.frozen for s in deep], atol=1e-12)
     far = np.abs([s.frozen - s.exact for s in deep]).sum()
     near = np.abs([s.first - s.exact for s in deep]).sum()
     assert far > 5 * near
@@ -161,6 +162,7 @@ def test_a_positive_advantage_bounds_the_covariance_and_a_negative_one_does_not(
     logp, adv = np.take_along_axis(np.log(p)[:, 0], a, 1).ravel(), em.group_advantages(a < 3).ravel()
     c = em.token_covariances(logp, adv)
     assert c.mean() == pytest.approx(np.cov(logp, adv, ddof=0)[0, 1])
+    np.testing.assert_allclose(em.token_covariances(logp - 2, adv + 1), c, atol=1e-9)     # it counts from the means
     assert c[adv > 0].max() <= -logp.mean() * 2.475 < c[adv < 0].max()
 
 
