@@ -250,7 +250,7 @@ def lake(cfg: LakeConfig, rng: np.random.Generator,
     state = torch.cat([torch.eye(S)[:, None].expand(-1, Z, -1), torch.eye(Z).expand(S, -1, -1)], -1)
     state = state.view(1, S * Z, S + Z).expand(R, -1, -1)
     slow, fast = adam([q.flat, pi.flat], lr=cfg.lr), adam([f.flat], lr=cfg.lr_f)
-    known = _counted(world, data)
+    known = counted(world, data)
     for step in range(1, cfg.steps + 1):
         slow.param_groups[0]["lr"] = cfg.lr
         fast.param_groups[0]["lr"] = cfg.lr_f if cfg.energy == "table" else cfg.lr
@@ -302,7 +302,7 @@ def _best_bracket(c, sa, log_rho, out):
     return (c * (torch.log((c / at.clamp_min(1e-30)).clamp_min(1e-30)) - log_rho[:, None, out])).sum((1, 2))
 
 
-def _counted(world, data):
+def counted(world, data):
     """What RCSL asked for 1, and imitation, earn when they count: [R], [R].  Unseen states: the behaviour; uniform."""
     J = []
     for d in data:
