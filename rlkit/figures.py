@@ -41,6 +41,11 @@ LOOK = {
     "CTD(0)": Look(OURS, "solid", "hexagon"),
     "ML": Look(SKY, "dashdot", "triangle-down"),
     "MSTDE": Look(BROKEN, "dash", "x-thin"),
+    "no edge": Look(BASELINE, "dash", "square"),
+    "with edges": Look(OURS, "solid", "circle"),
+    "edges cut now": Look(GHOST, "dot", "x"),
+    "gap": Look(OURS, "solid", "circle"),
+    "perfect gap": Look(BROKEN, "dash", "diamond"),
     "broken": Look(BROKEN, "dot", "x"),
 }
 SPARE = [
@@ -473,4 +478,99 @@ def grid(
         axis("", H - 0.5, -0.5, scaleratio=1, constrain="domain", **bare),
         [frame],
         notes,
+    )
+
+
+# -- tables ----------------------------------------------------------------------------------------------------------
+
+
+def heat(
+    z,
+    x: Sequence,
+    y: Sequence,
+    x_title: str,
+    y_title: str,
+    title: str = "",
+    *,
+    text: Sequence[Sequence[str]] | None = None,
+    low: float = 0.0,
+    high: float = 1.0,
+    color: str = OURS,
+) -> Pane:
+    """A table as colours, from nothing (`low`) to full (`high`), with words on it where `text` gives them.
+
+    z: [Y, X]; x, y: names of columns and rows, or numbers at even steps. Names of rows are read from the top down.
+    """
+    z, words = np.asarray(z, float), isinstance(y[0], str)
+    traces = [
+        dict(
+            type="heatmap",
+            x=list(x),
+            y=list(y),
+            z=z,
+            zmin=low,
+            zmax=high,
+            colorscale=[[0, faint(color, 0)], [1, faint(color, 0.75)]],
+            showscale=False,
+            xgap=1 if words else 0,
+            ygap=1 if words else 0,
+            hovertemplate=f"{x_title} %{{x}}<br>{y_title} %{{y}}<br>%{{z:.3g}}<extra></extra>",
+        )
+    ]
+    if text is not None:
+        r, c = (u.ravel() for u in np.indices(z.shape))
+        traces.append(
+            dict(
+                type="scatter",
+                mode="text",
+                x=[x[i] for i in c],
+                y=[y[i] for i in r],
+                text=[text[i][j] for i, j in zip(r, c)],
+                textfont=dict(color=EXACT, size=12),
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        )
+    frame = dict(type="rect", xref="domain", yref="domain", x0=0, x1=1, y0=0, y1=1, line=dict(color=GHOST, width=1))
+    kind = dict(type="category", autorange="reversed") if words else {}
+    return Pane(
+        title,
+        traces,
+        axis(x_title, **(dict(type="category") if isinstance(x[0], str) else {}), nticks=0 if words else 6),
+        axis(y_title, **kind, nticks=0 if words else 6),
+        [frame],
+    )
+
+
+def chances(names: Sequence[str], p, met, columns: Sequence[str], x_title: str, title: str = "") -> Pane:
+    """Rows of probabilities as squares of that area, faded where the row is seldom met.
+
+    names: of the rows, read from the top down; p: [rows, columns], NaN: no such column; met: [rows] in [0, 1].
+    """
+    p, met = np.asarray(p, float), np.asarray(met, float)
+    r, c = (u.ravel() for u in np.indices(p.shape))
+    there = ~np.isnan(p.ravel())
+    r, c, size = r[there], c[there], p.ravel()[there]
+    side = 26 if len(names) <= 8 else 14
+    trace = dict(
+        type="scatter",
+        mode="markers",
+        x=[columns[i] for i in c],
+        y=[names[i] for i in r],
+        marker=dict(
+            symbol="square",
+            size=2 + (side - 2) * np.sqrt(np.clip(size, 0, 1)),
+            color=OURS,
+            opacity=0.15 + 0.85 * np.clip(met[r], 0, 1) ** 0.5,
+        ),
+        customdata=np.stack([size, met[r]], 1),
+        hovertemplate="%{y}: %{x} with probability %{customdata[0]:.3g}<br>met with probability %{customdata[1]:.3g}"
+        "<extra></extra>",
+        showlegend=False,
+    )
+    return Pane(
+        title,
+        [trace],
+        axis(x_title, type="category", range=[-0.5, len(columns) - 0.5]),
+        axis("", type="category", autorange="reversed", nticks=0, grid=True),
     )
