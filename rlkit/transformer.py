@@ -12,12 +12,18 @@ Axes: n networks, B sequences, T new tokens, S tokens seen (cache and new), H he
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch.nn import functional as F
 
 LIMIT = 80.0                  # scores beyond ±80 are taken as ±80: exp stays finite without a search for the maximum
 
-Cache = list[tuple[torch.Tensor, torch.Tensor]]           # keys and values of each layer, each [n·B, H, S, width/H]
+
+class Cache(NamedTuple):
+    """What the tokens so far have left behind, for those to come."""
+    seen: int                                              # tokens so far
+    kv: list[tuple[torch.Tensor, torch.Tensor]]            # keys and values of each layer, [n·B, H, seen or more, d]
 
 
 class Weights:
@@ -92,8 +98,9 @@ class Transformer(Weights):
 
     def start(self, B: int) -> Cache:
         """Nothing seen yet, for B sequences a network."""
-        nothing = torch.empty(self.n * B, self.heads, 0, self.width // self.heads)
-        return [(nothing, nothing)] * self.layers
+        room = 0 if torch.is_grad_enabled() else self.length              # without gradients it is filled in place
+        new = lambda: torch.empty(self.n * B, self.heads, room, self.width // self.heads)          # noqa: E731
+        return Cache(0, [(new(), new()) for _ in range(self.layers)])
 
     def step(self, x: torch.Tensor, cache: Cache) -> tuple[torch.Tensor, Cache]:
         """One token more: x [n, B, width] -> [n, B, width] and the longer cache."""
@@ -101,34 +108,43 @@ class Transformer(Weights):
         return h[:, :, 0], cache
 
     def extend(self, x: torch.Tensor, cache: Cache) -> tuple[torch.Tensor, Cache]:
-        """T tokens more: x [n, B, T, width] -> [n, B, T, width] and the longer cache; the old one stays as it was.
+        """T tokens more: x [n, B, T, width] -> [n, B, T, width] and the longer cache.
 
-        The tokens see the cache and those before them. Gradients flow, into the cache too.
+        The tokens see the cache and those before them. Gradients flow, into the cache too. Under no_grad the new keys
+        are written behind the old ones: go on from the longer cache, and `fork` to go two ways.
         Raises ValueError past `length` tokens.
         """
         n, B, T, width = x.shape
-        past = cache[0][0].shape[2]
+        past = cache.seen
         if past + T > self.length:
             raise ValueError(f"{past} + {T} tokens, expected at most {self.length}: build it with a larger length")
         position, *rest = self.parts
         mask = torch.ones(T, past + T).tril(past)                         # 1 where token t may look
         h = (x + position[:, :, past : past + T]).view(n, B * T, width)
         longer = []
-        for i, (k, v) in enumerate(cache):
+        for i, kv in enumerate(cache.kv):
             qkv_W, qkv_b, out_W, out_b, in_W, in_b, up_W, up_b = rest[8 * i : 8 * i + 8]
             qkv = torch.baddbmm(qkv_b, _norm(h), qkv_W).view(n * B, T, 3, self.heads, width // self.heads)
-            q, new_k, new_v = qkv.permute(2, 0, 3, 1, 4)                  # each [nB, H, T, width/H]
-            k, v = (new_k, new_v) if past == 0 else (torch.cat([k, new_k], 2), torch.cat([v, new_v], 2))
+            q, *new = qkv.permute(2, 0, 3, 1, 4)                          # each [nB, H, T, width/H]
+            longer.append(kv := tuple(_append(old, u, past) for old, u in zip(kv, new)))
+            k, v = (u[:, :, : past + T] for u in kv)
             seen = _Attention.apply(q, k, v, mask).transpose(1, 2).reshape(n, B * T, width)
             h = h + torch.baddbmm(out_b, seen, out_W)
             h = h + torch.baddbmm(up_b, F.gelu(torch.baddbmm(in_b, _norm(h), in_W)), up_W)
-            longer.append((k, v))
-        return _norm(h).view(n, B, T, width), longer
+        return _norm(h).view(n, B, T, width), Cache(past + T, longer)
 
 
 def fork(cache: Cache, K: int) -> Cache:
     """Each sequence of the cache K times, side by side: one prompt is read once for its K answers."""
-    return [tuple(u[:, None].expand(-1, K, -1, -1, -1).flatten(0, 1) for u in layer) for layer in cache]
+    return Cache(cache.seen, [tuple(u[:, None].expand(-1, K, -1, -1, -1).flatten(0, 1) for u in kv) for kv in cache.kv])
+
+
+def _append(old: torch.Tensor, new: torch.Tensor, past: int) -> torch.Tensor:
+    """new [nB, H, T, d] behind the first `past` of old: in place where there is room and no gradient to keep."""
+    if old.shape[2] >= past + new.shape[2] and not new.requires_grad:
+        old[:, :, past : past + new.shape[2]] = new
+        return old
+    return new if past == 0 else torch.cat([old[:, :, :past], new], 2)
 
 
 class _Attention(torch.autograd.Function):

@@ -69,12 +69,14 @@ def test_the_gradient_of_every_parameter_is_the_one_that_torch_finds():
             torch.testing.assert_close(ours.squeeze(0) if theirs.dim() == 1 else ours.T, theirs, **CLOSE)
 
 
-def test_token_by_token_with_a_cache_equals_the_full_pass():
+@pytest.mark.parametrize("gradients", [True, False])
+def test_token_by_token_with_a_cache_equals_the_full_pass(gradients):
     net, x = small(), tokens(3, 5, 10)
-    cache, out = net.start(5), []
-    for t in range(10):
-        h, cache = net.step(x[:, :, t], cache)
-        out.append(h)
+    with torch.set_grad_enabled(gradients):
+        cache, out = net.start(5), []
+        for t in range(10):
+            h, cache = net.step(x[:, :, t], cache)
+            out.append(h)
     torch.testing.assert_close(torch.stack(out, 2), net(x), **CLOSE)
 
 
@@ -88,6 +90,18 @@ def test_a_prompt_read_once_and_forked_equals_reading_it_for_every_answer_and_so
     (g1,) = torch.autograd.grad(forked.square().sum() + 2 * h.sin().sum(), net.flat)
     (g2,) = torch.autograd.grad(whole[:, :, 5:].square().sum() + 2 * whole[:, ::6, :5].sin().sum(), net.flat)
     torch.testing.assert_close(g1, g2, rtol=1e-3, atol=1e-3)              # sums of hundreds of terms in float32
+
+
+@torch.no_grad()
+def test_two_answers_to_one_prompt_do_not_write_into_each_others_cache():
+    net, prompt, answers = small(), tokens(3, 4, 5), tokens(3, 8, 4, seed=2)
+    _, cache = net.extend(prompt, net.start(4))
+    both, apart = fork(cache, 2), []
+    for t in range(4):
+        h, both = net.step(answers[:, :, t], both)
+        apart.append(h)
+    whole = net(torch.cat([prompt.repeat_interleave(2, 1), answers], 2))
+    torch.testing.assert_close(torch.stack(apart, 2), whole[:, :, 5:], **CLOSE)
 
 
 def test_no_token_sees_a_later_one():
