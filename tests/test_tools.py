@@ -485,7 +485,7 @@ def test_a_goal_is_a_bound_from_below_unless_it_says_otherwise(ratio, goal, met,
 
 def test_benchmarks_are_found_run_apart_and_a_failing_one_is_named(tmp_path):
     (tmp_path / "good.py").write_text("import os\nprint('noise')\ndef bench():\n    return [dict(part='a', job='b', "
-                                      "ours_s=1., peer_s=2., ratio=2., low=1., high=3., goal=2, pid=os.getpid())]")
+                                      "ours=1., peer=2., ratio=2., low=1., high=3., goal=2, pid=os.getpid())]")
     (tmp_path / "bad.py").write_text("def bench():\n    raise OSError('no such data')")
     (tmp_path / "helper.py").write_text("x = 1")
     found = bench.parts(tmp_path)

@@ -23,6 +23,7 @@ OLDEST = (3, 11)
 TORCH_CPU = "https://download.pytorch.org/whl/cpu"
 BASE = ["requirements.txt"]
 TESTS = BASE + ["tests/requirements.txt"]
+BENCH = TESTS + ["tests/bench/requirements.txt"]
 NO_DEPS = "tests/requirements-nodeps.txt"           # packages whose own pins would fight ours
 
 
@@ -417,7 +418,7 @@ TARGETS = {                                                    # name: (requirem
     "soak": (TESTS, soak),
     "notebooks": (TESTS, lambda args: run("tools/notebooks.py", *args, BROWSER_PATH=chromium())),
     "book": (TESTS, lambda args: run("tools/book.py", *args, BROWSER_PATH=chromium())),
-    "bench": (TESTS, lambda args: run("tests/bench/run.py", *args, OMP_NUM_THREADS="1")),
+    "bench": (BENCH, lambda args: run("tests/bench/run.py", *args, BROWSER_PATH=chromium(), OMP_NUM_THREADS="1")),
 }
 
 

@@ -43,7 +43,7 @@ def bench(pairs: int = 7) -> list[dict]:
         seconds = np.array([(ours(test)[1], normals()) for _ in range(pairs)])
         ratio = seconds[:, 0] / seconds[:, 1]
         rows.append(dict(part="martingale", job=f"simulate and solve 10⁷ OU transitions, {name}, against the normals",
-                         ours_s=float(np.median(seconds[:, 0])), peer_s=float(np.median(seconds[:, 1])),
+                         ours=float(np.median(seconds[:, 0])), peer=float(np.median(seconds[:, 1])),
                          ratio=(float(np.median(ratio)), float(ratio.min()), float(ratio.max())), goal="≤ 3",
                          peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
     return rows

@@ -74,7 +74,7 @@ def seconds(update) -> float:
 
 
 def bench() -> list[dict]:
-    """Rows (part, job, ours_s, peer_s, ratio, low, high, goal); seconds are of one update of one run."""
+    """Rows (part, job, ours, peer, ratio, low, high, goal); seconds are of one update of one run."""
     threads, d, rows = torch.get_num_threads(), data(), []
     torch.set_num_threads(1)
     try:
@@ -86,7 +86,7 @@ def bench() -> list[dict]:
                 pairs = [(seconds(mine) / runs, seconds(peer)) for _ in range(PAIRS)]
                 ratios = [p / m for m, p in pairs]
                 rows.append(dict(part="offline", job=f"{name} update, {runs} run{'s' * (runs > 1)}",
-                                 ours_s=median(m for m, _ in pairs), peer_s=median(p for _, p in pairs),
+                                 ours=median(m for m, _ in pairs), peer=median(p for _, p in pairs),
                                  ratio=median(ratios), low=min(ratios), high=max(ratios), goal=goal))
     finally:
         torch.set_num_threads(threads)
@@ -95,5 +95,5 @@ def bench() -> list[dict]:
 
 if __name__ == "__main__":
     for row in bench():
-        print("{job:24s} ours {ours_s:.2e} s, d3rlpy {peer_s:.2e} s: {ratio:.1f} times ({low:.1f} to {high:.1f}), "
+        print("{job:24s} ours {ours:.2e} s, d3rlpy {peer:.2e} s: {ratio:.1f} times ({low:.1f} to {high:.1f}), "
               "goal {goal:g}".format(**row))

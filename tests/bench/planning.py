@@ -26,7 +26,7 @@ def peer(P, R):
 
 
 def bench(pairs: int = 7) -> list[dict]:
-    """Rows (part, job, ours_s, peer_s, ratio, low, high, goal); the ratio is QuantEcon's seconds over ours."""
+    """Rows (part, job, ours, peer, ratio, low, high, goal); the ratio is QuantEcon's seconds over ours."""
     rng = np.random.default_rng(0)
     P, R = rng.dirichlet(np.full(S, 0.1), (N, S, A)), rng.normal(size=(N, S, A))
     ours(P, R), peer(P, R)                                                # QuantEcon compiles on its first call
@@ -41,11 +41,11 @@ def bench(pairs: int = 7) -> list[dict]:
     ratio = seconds[:, 1] / seconds[:, 0]
     mine, theirs = np.median(seconds, 0)
     return [dict(part="mdp", job=f"{N} random MDPs solved to {CLOSE:g}, S={S} A={A} gamma={GAMMA}, against QuantEcon",
-                 ours_s=float(mine), peer_s=float(theirs), ratio=float(np.median(ratio)), low=float(ratio.min()),
+                 ours=float(mine), peer=float(theirs), ratio=float(np.median(ratio)), low=float(ratio.min()),
                  high=float(ratio.max()), goal=0.8)]
 
 
 if __name__ == "__main__":
     for row in bench():
-        print("{job}: ours {ours_s:.3f} s, QuantEcon {peer_s:.3f} s: {ratio:.2f} times ({low:.2f} to {high:.2f}), "
+        print("{job}: ours {ours:.3f} s, QuantEcon {peer:.3f} s: {ratio:.2f} times ({low:.2f} to {high:.2f}), "
               "goal {goal:g}".format(**row))

@@ -1,8 +1,8 @@
 """Run the benchmarks, print one row each and write results.json:  python tests/bench/run.py [PART ...]
 
-A benchmark is a file beside this one with `bench() -> rows`. A row is a dict: part, job, ours_s and peer_s (seconds of
-one unit of work, ours and the other's), ratio, low, high (median and range over pairs timed in turn, or the three as
-one tuple) and goal: "≥ 3", "≤ 3", or a number, which means at least. More keys are kept as they are.
+A benchmark is a file beside this one with `bench() -> rows`. A row is a dict: part, job, ours and peer (of one unit of
+work, in seconds unless the job names another unit), ratio, low, high (median and range over pairs timed in turn, or the
+three as one tuple) and goal: "≥ 3", "≤ 3", or a number, which means at least. More keys are kept as they are.
 Each file runs in a process of its own. A missed goal is shown, not an error: the machine may be busy.
 """
 
@@ -50,7 +50,7 @@ def measure(path: Path) -> list[dict]:
 
 
 def line(row: dict) -> str:
-    return (f"{row['part']:<12} {row['job']:<64.64} {row['ours_s']:>9.3g} {row['peer_s']:>9.3g} {row['ratio']:>7.2f} "
+    return (f"{row['part']:<12} {row['job']:<64.64} {row['ours']:>9.3g} {row['peer']:>9.3g} {row['ratio']:>7.2f} "
             f"{row['low']:>7.2f} {row['high']:>7.2f}  {row['goal']:>6}  {'met' if row['met'] else 'MISSED'}")
 
 
@@ -62,7 +62,7 @@ def main(only: list[str]) -> int:
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"rows": {}}
     kept["machine"] = dict(system=platform.system(), machine=platform.machine(), cores=os.cpu_count(),
                            python=platform.python_version())
-    print(f"{'part':<12} {'job':<64} {'ours s':>9} {'peer s':>9} {'ratio':>7} {'low':>7} {'high':>7}  {'goal':>6}")
+    print(f"{'part':<12} {'job':<64} {'ours':>9} {'peer':>9} {'ratio':>7} {'low':>7} {'high':>7}  {'goal':>6}")
     failed = False
     for name, path in found.items():
         if only and name not in only:

@@ -49,7 +49,7 @@ def seconds(call, least=0.02) -> float:
 
 
 def bench(pairs: int = 7) -> list[dict]:
-    """Rows (part, job, ours_s, peer_s, ratio, low, high, goal); the ratio is the peer's seconds over ours."""
+    """Rows (part, job, ours, peer, ratio, low, high, goal); the ratio is the peer's seconds over ours."""
     torch.set_num_threads(1)
     rows = []
     for M in (10_000, 100_000, 1_000_000, 10_000_000):
@@ -65,13 +65,13 @@ def bench(pairs: int = 7) -> list[dict]:
             times = np.array([[seconds(a), seconds(b)] for _ in range(pairs)])
             ratio = times[:, 1] / times[:, 0]
             mine_s, theirs_s = np.median(times, 0)
-            rows.append(dict(part="sampling", job=f"{job} {BATCH} of {M:.0e}, against {name}", ours_s=float(mine_s),
-                             peer_s=float(theirs_s), ratio=float(np.median(ratio)), low=float(ratio.min()),
+            rows.append(dict(part="sampling", job=f"{job} {BATCH} of {M:.0e}, against {name}", ours=float(mine_s),
+                             peer=float(theirs_s), ratio=float(np.median(ratio)), low=float(ratio.min()),
                              high=float(ratio.max()), goal=goal))
     return rows
 
 
 if __name__ == "__main__":
     for row in bench():
-        print("{job}: ours {ours_s:.2e} s, peer {peer_s:.2e} s: {ratio:.1f} times ({low:.1f} to {high:.1f}), "
+        print("{job}: ours {ours:.2e} s, peer {peer:.2e} s: {ratio:.1f} times ({low:.1f} to {high:.1f}), "
               "goal {goal:g}".format(**row))
