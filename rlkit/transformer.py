@@ -136,7 +136,16 @@ class Transformer(Weights):
 
 def fork(cache: Cache, K: int) -> Cache:
     """Each sequence of the cache K times, side by side: one prompt is read once for its K answers."""
-    return Cache(cache.seen, [tuple(u[:, None].expand(-1, K, -1, -1, -1).flatten(0, 1) for u in kv) for kv in cache.kv])
+    return Cache(cache.seen, [tuple(_copies(u, cache.seen, K) for u in kv) for kv in cache.kv])
+
+
+def _copies(u: torch.Tensor, seen: int, K: int) -> torch.Tensor:
+    u = u[:, None].expand(-1, K, -1, -1, -1)                              # [nB, K, H, S, d]
+    if u.shape[3] == seen:
+        return u.flatten(0, 1)
+    out = torch.empty(u.shape)                                            # room for more, which need not be copied
+    out[:, :, :, :seen] = u[:, :, :, :seen]
+    return out.flatten(0, 1)
 
 
 def _append(old: torch.Tensor, new: torch.Tensor, past: int) -> torch.Tensor:
