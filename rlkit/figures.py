@@ -41,12 +41,17 @@ LOOK = {
     "CTD(0)": Look(OURS, "solid", "hexagon"),
     "ML": Look(SKY, "dashdot", "triangle-down"),
     "MSTDE": Look(BROKEN, "dash", "x-thin"),
+    "best": Look(EXACT, "dash", "line-ew"),
     "no edge": Look(BASELINE, "dash", "square"),
     "with edges": Look(OURS, "solid", "circle"),
     "edges cut now": Look(GHOST, "dot", "x"),
     "gap": Look(OURS, "solid", "circle"),
     "perfect gap": Look(BROKEN, "dash", "diamond"),
     "broken": Look(BROKEN, "dot", "x"),
+    "first order": Look(OURS, "solid", "circle"),
+    "second order": Look(GREEN, "longdash", "diamond"),
+    "visits frozen": Look(BROKEN, "dot", "x"),
+    "formula": Look(BASELINE, "dash", "square"),
 }
 SPARE = [
     Look(OURS),
@@ -406,6 +411,24 @@ def points(
         showlegend=bool(name),
     )
     return Pane(title, [trace], axis(x_title), axis(y_title, grid=True))
+
+
+def parity(
+    predicted: Mapping[str, np.ndarray], true, x_title: str, y_title: str, title: str = "", size: int = 6
+) -> Pane:
+    """What was predicted against what came, a mark a case, and the line on which the two agree.
+
+    predicted: name -> [N]; true: [N], of the same unit. NaN is left out.
+    """
+    true, traces = np.asarray(true, float), []
+    for i, (name, x) in enumerate(predicted.items()):
+        seen = look(name, i)
+        marker = dict(color=seen.color, symbol=seen.symbol, size=size, opacity=0.6)
+        traces.append(dict(type="scatter", mode="markers", x=np.asarray(x, float), y=true, name=name, marker=marker))
+    known = np.concatenate([true, *(t["x"] for t in traces)])
+    low, high = _padded(known[np.isfinite(known)] if np.isfinite(known).any() else [0.0])
+    agree = dict(type="line", x0=low, x1=high, y0=low, y1=high, line=dict(color=EXACT, dash="dot", width=1.5))
+    return Pane(title, traces, axis(x_title, low, high), axis(y_title, low, high, grid=True), [agree])
 
 
 # -- grid worlds -----------------------------------------------------------------------------------------------------

@@ -84,3 +84,14 @@ def test_ink_is_never_mixed_so_that_a_dark_page_can_swap_it():
     lines = f.curves([0, 1], {"exact": np.zeros((2, 4)) + [[0, 1, 2, 3]]}, "x", "y")
     panes = [f.bars(["Σ w G"], [1.0], looks=["bound"]), lines, f.level(lines, 0.5, "exact")]
     assert "rgba(0,0,0,0.85)" not in str(panes) and f.EXACT in str(panes[0])
+
+
+def test_a_prediction_that_comes_true_lies_on_the_line():
+    true = np.array([-2.0, 0.0, 1.0, np.nan])
+    pane = f.parity({"first order": true, "formula": 2 * true}, true, "predicted", "came")
+    (line,), (same, double) = pane.shapes, pane.traces
+    assert line["x0"] == line["y0"] < -4 and line["x1"] == line["y1"] > 2 and (pane.x["range"] == pane.y["range"])
+    np.testing.assert_array_equal(same["x"], same["y"])
+    np.testing.assert_array_equal(double["x"], 2 * double["y"])
+    assert same["marker"]["symbol"] != double["marker"]["symbol"]
+    assert np.isfinite(f.board([f.parity({"first order": [np.nan]}, [np.nan], "p", "c")]).layout.xaxis.range).all()
