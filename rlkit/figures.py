@@ -48,10 +48,10 @@ LOOK = {
     "gap": Look(OURS, "solid", "circle"),
     "perfect gap": Look(BROKEN, "dash", "diamond"),
     "broken": Look(BROKEN, "dot", "x"),
-    "first order": Look(OURS, "solid", "circle"),
-    "second order": Look(GREEN, "longdash", "diamond"),
-    "visits frozen": Look(BROKEN, "dot", "x"),
-    "formula": Look(BASELINE, "dash", "square"),
+    "first order": Look(OURS, "solid", "circle-dot"),
+    "second order": Look(GREEN, "longdash", "diamond-wide"),
+    "visits frozen": Look(BROKEN, "dot", "x-open"),
+    "formula": Look(BASELINE, "dash", "square-open"),
 }
 SPARE = [
     Look(OURS),
