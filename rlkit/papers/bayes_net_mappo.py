@@ -1,0 +1,289 @@
+"""MAPPO with a Bayesian network for a policy: agents of a team learn whom to look at, and may learn to do without.
+
+A team of n agents with one reward. Over a graph A (A[j, i] = 1: j is a parent of i) its joint policy is
+
+    π(a | o) = Π_i π_i(a_i | o_i, {a_j : A[j, i] = 1})
+
+and everything else is PPO with a critic that sees all observations (MAPPO). `graph` is one dial: "product", no edges,
+which is MAPPO; "complete", every pair, which is an auto-regressive policy; "random", each forward edge with probability
+`density`; "learned edges" in the order 0, 1, 2, …; "learned", order and edges, by `dag_network`. In the loss
+
+    - mean min(ρ_i Â, clip(ρ_i) Â) - entropy · H + α |density(A) - η|,     ρ_i = π_i(a_i | o_i, parents) / the same, old
+
+each ρ_i must be of the question the agent was asked: the graph and the parents' actions that were *drawn* are kept and
+used again. `resample` draws new ones in the update instead: one line of bookkeeping, and nothing is learned.
+With `anneal` the target density η falls to 0; from there on no agent needs to be told anything.
+
+R runs are one batch of arrays, and run r is the same in any company. Read `play`, the sampling of one slot, then
+`logits`, then `mappo`. Worlds have the form of `rlkit.envs.aloha.AlohaTeams`.
+Source: Chen & Zhang (2023), Context-Aware Bayesian Network Actor-Critic Methods for Cooperative Multi-Agent
+Reinforcement Learning; networks, optimiser and small worlds are ours.
+
+Axes: R runs, E copies of the world, T steps, n agents, K actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from rlkit.config import check, knob
+from rlkit.envs.aloha import Aloha, AlohaTeams
+from rlkit.envs.team_games import climbing
+from rlkit.envs.team_tables import TableTeams
+from rlkit.nets import adam
+from rlkit.offline.shared import accept, generator
+from rlkit.papers.dag_network import DagNetwork, Graph, see, stack
+from rlkit.returns import gae
+
+GRAPHS = ("product", "complete", "random", "learned edges", "learned")
+WORLDS: dict[str, Callable] = {
+    "clique of 3": lambda rngs, envs: AlohaTeams(Aloha.clique(3), rngs, envs),
+    "ring of 4": lambda rngs, envs: AlohaTeams(Aloha.ring(4), rngs, envs),
+    "grid of 10": lambda rngs, envs: AlohaTeams(Aloha.paper(), rngs, envs),
+    "climbing": lambda rngs, envs: TableTeams(climbing(2), rngs, envs),
+    "chain": lambda rngs, envs: TableTeams(climbing(3), rngs, envs),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """World, graph and learning. Learning rate, graph target and entropy act in mid-run."""
+
+    world: str = knob("clique of 3", choices=tuple(WORLDS), restart=True,
+                      says="who disturbs whom: stations that share a channel, or a table game")
+    graph: str = knob("learned", choices=GRAPHS, restart=True,
+                      says="who is told whose action: nobody, all before it, by chance, or as a network learns")
+    density: float = knob(1.0, 0.0, 1.0, symbol="η", least=0, most=1,
+                          says="target share of edges; of a random graph the probability of each")
+    alpha: float = knob(0.0, 0.0, 2.0, symbol="α", least=0, says="price of missing the target density; 0: none is set")
+    anneal: bool = knob(False, says="the target falls to 0 between 40 % and 70 % of the run, then α rises to 1")
+    lr: float = knob(2e-3, 1e-4, 2e-2, log=True, symbol="lr", above=0, says="Adam's step")
+    entropy: float = knob(0.01, 0.0, 1.0, least=0, says="bonus for acting at random")
+    cool: float = knob(0.0, 0.0, 1.0, least=0, most=1,
+                       says="share of the run over which the bonus falls to 0.005; 0: it stays as it is")
+    resample: bool = knob(False, says="the broken bookkeeping: new parents' actions in the update")
+    clip: float = knob(0.2, 0.05, 0.5, symbol="ε", above=0, says="the ratio counts within 1 ± ε")
+    gamma: float = knob(0.99, 0.9, 1.0, symbol="γ", least=0, most=1, says="discount per step")
+    lam: float = knob(0.95, 0.0, 1.0, symbol="λ", least=0, most=1, says="how far advantages look ahead")
+    epochs: int = knob(4, 1, 10, least=1, says="updates from one batch")
+    envs: int = knob(32, 8, 128, log=True, symbol="E", least=1, restart=True, says="copies of the world per run")
+    steps: int = knob(100, 20, 500, log=True, least=1, restart=True, says="batches of one episode per copy")
+    hidden: int = knob(32, 8, 128, log=True, least=1, restart=True, says="width of the actor's and critic's layers")
+    runs: int = knob(4, 1, 16, symbol="R", least=1, restart=True, says="independent teams learning at once")
+    seed: int = knob(0, 0, 99, least=0, restart=True, says="which random numbers")
+    __post_init__ = check
+
+    @property
+    def learns_graph(self) -> bool:
+        return self.graph.startswith("learned")
+
+    def target(self, step: int) -> float:
+        """η at this step: of a random graph the probability of an edge."""
+        start = dict(product=0.0, complete=1.0).get(self.graph, self.density)
+        return start * (1 - _ramp(step / self.steps, 0.4, 0.7)) if self.anneal else start
+
+    def price(self, step: int) -> float:
+        """α at this step; at the end of annealing it rises to 1 to press out the last edges."""
+        return self.alpha + max(0.0, 1 - self.alpha) * _ramp(step / self.steps, 0.7, 0.8) if self.anneal else self.alpha
+
+    def bonus(self, step: int) -> float:
+        """Weight of the entropy at this step."""
+        cooled = _ramp(step / self.steps, 0, self.cool) if self.cool else 0.0
+        return self.entropy + (0.005 - self.entropy) * cooled
+
+
+class Snapshot(NamedTuple):
+    step: int
+    ret: np.ndarray              # [R] return per episode while learning: with the graph, actions drawn
+    alone: np.ndarray            # [R] the same team in the same moment without any edge; NaN where it was not asked for
+    density: np.ndarray          # [R] share of the n(n-1)/2 possible edges that were drawn
+    adjacency: np.ndarray        # [R, n, n] how often j was a parent of i
+    target: float                # η
+    entropy: np.ndarray          # [R] of an agent's action, nats
+
+
+class Batch(NamedTuple):
+    """What happened in T steps, kept as it was."""
+
+    obs: np.ndarray              # [T, R, E, n, F]
+    action: np.ndarray           # [T, R, E, n]
+    logp: np.ndarray             # [T, R, E, n] of the action, when it was chosen
+    reward: np.ndarray           # [T, R, E]
+    over: np.ndarray             # [T, R, E] bool
+    graphs: list[Graph]          # T of them
+
+
+class Team:
+    """R teams: actor (shared by the agents of a team, who know their number), critic and graph."""
+
+    def __init__(self, world, cfg: Config, gens: list[torch.Generator]):
+        n, K, F = self.n, self.K, self.F = world.n, world.actions, world.features
+        self.actor = stack((F + n + n * K, cfg.hidden, cfg.hidden, K), gens, last=0.1)
+        self.critic = stack((n * F, cfg.hidden, cfg.hidden, 1), gens)
+        self.dag = DagNetwork(n * F, n, gens, cfg.graph == "learned") if cfg.learns_graph else None
+        self.above = np.triu(np.ones((n, n), np.float32), 1)
+        self.noises = 2 if cfg.graph == "learned" else 1
+
+    def parameters(self) -> list[torch.Tensor]:
+        return [self.actor.flat, self.critic.flat, *(self.dag.parameters() if self.dag else [])]
+
+    def graph(self, obs: np.ndarray, u: np.ndarray, eta: float) -> Graph:
+        """A graph for each of [R, B] situations.  obs [R, B, n, F]; u [R, B, noises, n, n] uniform."""
+        if self.dag:
+            return self.dag.draw(obs.reshape(*obs.shape[:2], -1), self.dag.noise(u))
+        A = self.above * (u[:, :, 0] < eta)
+        return Graph(A.astype(np.float32), np.broadcast_to(np.arange(self.n), A.shape[:-1]), None, u)
+
+    def act(self, obs: np.ndarray, g: Graph, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """One action for each agent, parents first.  obs [R, B, n, F], u [R, B, n] uniform.
+
+        Gives action [R, B, n] and its log-probability.  A child is shown its parents' actions, zeros for all others.
+        """
+        R, B, n = obs.shape[:3]
+        own = np.concatenate([obs, np.broadcast_to(np.eye(n, dtype=np.float32), (R, B, n, n))], -1)
+        told = np.zeros((R, B, n, self.K), np.float32)                    # one-hot actions so far
+        action, logp = np.empty((R, B, n), np.int64), np.empty((R, B, n), np.float32)
+        fixed = self.dag is None or not self.dag.learn_order
+        r, b = np.ogrid[:R, :B]
+        for k in range(n):
+            at = (slice(None), slice(None), k) if fixed else (r, b, g.order[:, :, k])          # a view, or a gather
+            seen = told * g.A.swapaxes(-1, -2)[at][..., None]             # [R, B, n, K]
+            z = see(self.actor, np.concatenate([own[at], seen.reshape(R, B, -1)], -1))
+            z -= z.max(-1, keepdims=True)
+            p = np.exp(z)
+            upto = np.cumsum(p, -1)
+            a = (upto < u[at][..., None] * upto[..., -1:]).sum(-1)
+            action[at] = a
+            logp[at] = np.take_along_axis(z, a[..., None], -1)[..., 0] - np.log(upto[..., -1])
+            told[at] = np.eye(self.K, dtype=np.float32)[a]
+        return action, logp
+
+    def logits(self, obs: torch.Tensor, action: torch.Tensor, A: torch.Tensor) -> torch.Tensor:
+        """All agents' preferences at once, the parents' actions being known.
+
+        obs [R, B, n, F], action [R, B, n], A [R, B, n, n] -> [R, B, n, K].  Through A flows the graph's gradient.
+        """
+        R, B, n = action.shape
+        told = torch.nn.functional.one_hot(action, self.K).float()       # [R, B, j, K]
+        seen = A.mT[..., None] * told[:, :, None]                         # [R, B, i, j, K]
+        x = torch.cat([obs, torch.eye(n).expand(R, B, n, n), seen.flatten(-2)], -1)
+        return self.actor(x.view(R, B * n, -1)).view(R, B, n, self.K)
+
+
+def play(team: Team, world, obs: np.ndarray, steps: int, eta: float, rngs) -> tuple[np.ndarray, Batch]:
+    """`steps` steps of all copies of the world from `obs`.  Gives the next obs and what happened."""
+    n, E = team.n, world.envs
+    size = (steps, E, team.noises * n * n + n)
+    u = np.stack([rng.random(size, np.float32) for rng in rngs], axis=1)  # [T, R, E, ...]
+    u_graph, u_act = u[..., n:].reshape(*u.shape[:3], team.noises, n, n), u[..., :n]
+    rows = []
+    for t in range(steps):
+        g = team.graph(obs, u_graph[t], eta)
+        action, logp = team.act(obs, g, u_act[t])
+        after, reward, over = world.step(action)
+        rows.append((obs, action, logp, reward, over, g))
+        obs = after
+    *arrays, graphs = zip(*rows)
+    return obs, Batch(*map(np.stack, arrays), list(graphs))
+
+
+def mappo(cfg: Config, rng: np.random.Generator, every: int = 10, world: Callable | None = None
+          ) -> Generator[Snapshot, Config | None, None]:
+    """Learn, R teams at once, one episode of every copy of the world per step.
+
+    world: (rngs, envs) -> a world; None takes the one that cfg names.
+    """
+    make = world or WORLDS[cfg.world]
+    rngs = rng.spawn(cfg.runs)
+    tests, worlds = ([r.spawn(1)[0] for r in rngs] for _ in range(2))
+    seeds = [int(r.integers(2**63)) for r in tests]
+    world = make(worlds, cfg.envs)
+    team = Team(world, cfg, [generator(r) for r in rngs])
+    opt = adam(team.parameters(), lr=cfg.lr)
+    obs = world.reset()
+    for step in range(1, cfg.steps + 1):
+        opt.param_groups[0]["lr"] = cfg.lr
+        eta = cfg.target(step)
+        obs, seen = play(team, world, obs, world.horizon, eta, rngs)
+        entropy = update(team, seen, obs, cfg, step, opt, rngs)
+        if step % every == 0 or step == cfg.steps:
+            A = np.mean([g.A.mean(1) for g in seen.graphs], axis=0)       # [R, n, n]
+            pairs = team.n * (team.n - 1) / 2
+            sent = yield Snapshot(step, _per_episode(seen), without_edges(team, make, seeds, cfg.envs),
+                                  A.sum((1, 2)) / pairs, A, eta, entropy)
+            cfg = accept(sent, cfg)
+
+
+def update(team: Team, seen: Batch, obs_after: np.ndarray, cfg: Config, step: int, opt, rngs) -> np.ndarray:
+    """`cfg.epochs` steps of PPO on one batch.  Gives the entropy [R]."""
+    T, R, E, n = seen.action.shape
+    flat = lambda x: np.ascontiguousarray(np.moveaxis(x, 1, 0)).reshape(R, T * E, *x.shape[3:])        # noqa: E731
+    obs, action, old = (torch.from_numpy(flat(x)) for x in (seen.obs, seen.action, seen.logp))
+    x = obs.view(R, T * E, -1)                                            # what the critic and the graph see
+    g = Graph(*(flat(np.stack(f)) if f[0] is not None else None for f in zip(*seen.graphs)))
+    adv, target = _advantages(team, seen, obs_after, cfg)
+    adv, target = torch.from_numpy(flat(adv)), torch.from_numpy(flat(target))
+    A, told = torch.from_numpy(g.A), action
+    for _ in range(cfg.epochs):
+        opt.zero_grad()
+        if cfg.resample:                                                  # broken: not what the child was told
+            g, told = _again(team, obs, g, cfg.target(step), rngs)
+            A = torch.from_numpy(g.A)
+        if team.dag:
+            A = team.dag.soft(x, g)
+        logp = team.logits(obs, told, A).log_softmax(-1)                  # [R, B, n, K]
+        rho = (logp.gather(-1, action[..., None])[..., 0] - old).exp()    # [R, B, n]
+        gain = torch.minimum(rho * adv[..., None], rho.clamp(1 - cfg.clip, 1 + cfg.clip) * adv[..., None]).mean((1, 2))
+        entropy = -(logp.exp() * logp).sum(-1).mean((1, 2))               # [R]
+        miss = torch.nn.functional.huber_loss(team.critic(x)[..., 0], target, reduction="none", delta=10.0).mean(1)
+        loss = miss - gain - cfg.bonus(step) * entropy
+        if team.dag and cfg.price(step) > 0:
+            density = A.sum((-1, -2)).mean(1) * 2 / (n * (n - 1))
+            loss = loss + cfg.price(step) * (density - cfg.target(step)).abs()
+        loss.sum().backward()                                             # a sum: each run gets its own gradient
+        opt.step()
+    return entropy.detach().numpy()
+
+
+def without_edges(team: Team, make: Callable, seeds: list[int], envs: int) -> np.ndarray:
+    """Return [R] per episode of the teams when nobody is told anything: each acts on its own observation."""
+    rngs = [np.random.default_rng(s) for s in seeds]
+    world = make(rngs, envs)
+    alone = object.__new__(Team)
+    alone.__dict__ |= team.__dict__ | dict(dag=None, noises=1)
+    return _per_episode(play(alone, world, world.reset(), world.horizon, 0.0, rngs)[1])
+
+
+def _advantages(team: Team, seen: Batch, obs_after: np.ndarray, cfg: Config) -> tuple[np.ndarray, np.ndarray]:
+    """Â, normalised within each run, and the critic's targets, [T, R, E] float32 each."""
+    T, R, E = seen.reward.shape
+    x = np.concatenate([seen.obs, obs_after[None]]).swapaxes(0, 1).reshape(R, (T + 1) * E, -1)
+    v = see(team.critic, x).reshape(R, T + 1, E).swapaxes(0, 1).astype(float)
+    adv = gae(seen.reward, seen.over, v[:-1], v[1:], np.array([0, T]), cfg.gamma, cfg.lam)
+    target = adv + v[:-1]
+    adv = adv - adv.mean((0, 2), keepdims=True)
+    adv /= adv.std((0, 2), keepdims=True) + 1e-8
+    return adv.astype(np.float32), target.astype(np.float32)
+
+
+def _again(team: Team, obs: torch.Tensor, g: Graph, eta: float, rngs) -> tuple[Graph, torch.Tensor]:
+    """New graphs and new actions in the same situations."""
+    R, B, n = obs.shape[:3]
+    u = np.stack([rng.random((B, team.noises * n * n + n), np.float32) for rng in rngs])
+    g = team.graph(obs.numpy(), u[..., n:].reshape(R, B, team.noises, n, n), eta)
+    return g, torch.from_numpy(team.act(obs.numpy(), g, u[..., :n])[0])
+
+
+def _per_episode(seen: Batch) -> np.ndarray:
+    """Reward per finished episode [R]."""
+    return seen.reward.sum((0, 2)) / np.maximum(1, seen.over.sum((0, 2)))
+
+
+def _ramp(x: float, low: float, high: float) -> float:
+    """0 before low, 1 after high, straight in between."""
+    return min(1.0, max(0.0, (x - low) / (high - low)))
