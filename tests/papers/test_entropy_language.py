@@ -1,0 +1,224 @@
+"""The tiny language model: its masks and entropies by enumeration, its learner by its promises."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+from rlkit.envs.countdown import Countdown
+from rlkit.papers import entropy_language as el
+from rlkit.papers import entropy_losses as losses
+from rlkit.papers.entropy_language import Config, entropy_language
+from rlkit.papers.entropy_model import LM, WARM, Adam, choose, pretrain, sample, warm
+
+CLOSE = dict(rtol=1e-4, atol=1e-5)
+SHORT = Config(runs=2, prompts=12, steps=4, evaluation=16)
+
+
+class Spoken:
+    """Three words and an end, at most three of them: 1 + 3 + 9 + 27·... answers, few enough to list."""
+    words = ("a", "b", "c", ".")
+    prompt_length, answer_length = 2, 3
+
+    def mask(self, answers):
+        ended = np.cumsum(answers == 3, -1)
+        return (ended == 0) | ((ended == 1) & (answers == 3))             # up to and including the first end
+
+
+@pytest.fixture
+def spoken():
+    gen = torch.Generator().manual_seed(0)
+    model = LM(1, Spoken(), gen, width=8, layers=1, heads=2)
+    prompt = torch.tensor([[[0, 2]]])
+    answers = torch.tensor(list(product(range(4), repeat=3)))[None, None]             # [1, 1, 64, 3] all sequences
+    mask = torch.from_numpy(Spoken().mask(answers.numpy())).float()
+    keep = [i for i, m in enumerate(mask[0, 0]) if (answers[0, 0, i] * (1 - m)).sum() == 0]    # one for each answer
+    return model, prompt, answers[:, :, keep], mask[:, :, keep]
+
+
+def test_the_probabilities_of_all_answers_sum_to_one_and_their_entropy_is_that_of_their_words(spoken):
+    """H(answer) = E Σ_t mask_t H_t, the chain rule: wrong at any position if the mask is."""
+    model, prompt, answers, mask = spoken
+    with torch.no_grad():
+        logp_all = model.logits(prompt, answers).log_softmax(-1)
+    logp = logp_all.gather(-1, answers[..., None])[..., 0]
+    P = (logp * mask).sum(-1).exp()                                       # [1, 1, 40]
+    assert P.sum().item() == pytest.approx(1, abs=1e-5)
+    words = -(logp_all.exp() * logp_all).sum(-1)
+    assert (P * (words * mask).sum(-1)).sum().item() == pytest.approx(-(P * P.log()).sum().item(), abs=1e-5)
+
+
+def test_samples_have_the_probabilities_of_the_full_pass_and_the_entropy_of_the_whole_softmax(spoken):
+    model, prompt, answers, mask = spoken
+    out = sample(model, prompt, 20_000, torch.Generator().manual_seed(1))
+    z = model.logits(prompt, out.words).detach().log_softmax(-1)
+    torch.testing.assert_close(out.logp, z.gather(-1, out.words[..., None])[..., 0], **CLOSE)
+    torch.testing.assert_close(out.entropy, -(z.exp() * z).sum(-1), **CLOSE)
+    logp = model.logits(prompt, answers).detach().log_softmax(-1).gather(-1, answers[..., None])[..., 0]
+    P = (logp * mask).sum(-1).exp()[0, 0].numpy()
+    seen_mask = torch.from_numpy(Spoken().mask(out.words.numpy()))
+    code = lambda w, m: (w * m * 4 ** torch.arange(3)).sum(-1) + 64 * m.sum(-1)           # noqa: E731
+    said, known = code(out.words, seen_mask.long()).flatten().numpy(), code(answers, mask.long()).flatten().numpy()
+    freq = np.array([(said == k).mean() for k in known])
+    assert freq.sum() == 1
+    assert (np.abs(freq - P) < 5 * np.sqrt(P / 20_000) + 1e-4).all()      # five standard errors
+
+
+def test_the_gradient_of_the_loss_is_on_average_the_gradient_of_the_expected_reward(spoken):
+    """REINFORCE over all answers, weighted by their probabilities, against autograd through Σ_y P(y) r(y)."""
+    model, prompt, answers, mask = spoken
+    reward = torch.rand(1, 1, answers.shape[2], generator=torch.Generator().manual_seed(2))
+    logp = model.logits(prompt, answers).log_softmax(-1).gather(-1, answers[..., None])[..., 0]
+    J = ((logp * mask).sum(-1).exp() * reward).sum()
+    exact = torch.autograd.grad(J, model.parameters(), retain_graph=True)
+    P, N = (logp * mask).sum(-1).exp().detach(), mask.sum()
+    A = (P * reward)[..., None].expand_as(mask)                           # the weight of an answer rides on A
+    loss, _ = losses.policy_loss("reinforce", logp.flatten(1), logp.detach().flatten(1), A.flatten(1),
+                                 mask.flatten(1), Config())
+    for ours, theirs in zip(torch.autograd.grad(loss.sum() * N, model.parameters()), exact):
+        torch.testing.assert_close(-ours, theirs, **CLOSE)
+
+
+def test_choosing_follows_the_probabilities_and_never_takes_the_impossible():
+    logp = torch.tensor([0.0, 0.5, 0.0, 0.2, 0.3, 0.0]).log().expand(50_000, 6)
+    share = torch.bincount(choose(logp, torch.Generator().manual_seed(3)), minlength=6) / 50_000
+    assert share[[0, 2, 5]].sum() == 0
+    assert (share - torch.tensor([0, 0.5, 0, 0.2, 0.3, 0])).abs().max() < 5 * 0.5 / 50_000**0.5
+    assert (choose(logp, None, 0) == 1).all()
+    colder = torch.bincount(choose(logp, torch.Generator().manual_seed(3), 0.5), minlength=6) / 50_000
+    assert colder[1] == pytest.approx(0.25 / 0.38, abs=0.02)              # p² renormalised
+
+
+# ---- the optimiser
+
+def test_adam_is_torchs_adamw_and_who_sits_out_stays():
+    gen = torch.Generator().manual_seed(4)
+    leaf = torch.randn(2, 7, generator=gen).requires_grad_()
+    twin = leaf.detach().clone().requires_grad_()
+    ours, theirs = Adam([leaf], decay=0.1), torch.optim.AdamW([twin], lr=0.01, weight_decay=0.1, eps=1e-8)
+    for _ in range(5):
+        leaf.grad, twin.grad = (0.01 * torch.randn(2, 7, generator=gen) for _ in range(2))
+        twin.grad = leaf.grad.clone()
+        ours.step(0.01)
+        theirs.step()
+        torch.testing.assert_close(leaf, twin, rtol=1e-5, atol=1e-6)
+    before = leaf.detach().clone()
+    leaf.grad = torch.ones(2, 7)
+    norm = ours.step(0.01, active=torch.tensor([False, True]), clip=0.5)
+    assert torch.equal(leaf[0], before[0]) and not torch.equal(leaf[1], before[1])
+    assert norm.tolist() == pytest.approx([7**0.5] * 2)
+
+
+# ---- the learner
+
+def last(cfg, seed=0, every=100, **kw):
+    *_, snap = entropy_language(cfg, np.random.default_rng(seed), every, **kw)
+    return snap
+
+
+def same(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(a[1:-1], b[1:-1])) and all(map(np.array_equal, a.look, b.look))
+
+
+def test_looking_more_often_does_not_change_what_is_learned_and_a_seed_gives_the_same_bits():
+    assert same(last(SHORT, every=1), last(SHORT, every=3))
+    assert not same(last(SHORT), last(SHORT, seed=1))
+
+
+def test_with_one_update_a_rollout_kl_cov_is_grpo_bit_for_bit_and_with_two_it_is_not():
+    grpo, kl = replace(SHORT, minibatches=1), replace(SHORT, minibatches=1, method="kl-cov", beta=5.0)
+    a, b = last(grpo), last(kl)
+    assert np.array_equal(a.look.pi, b.look.pi) and b.touched.any()
+    a, b = (last(replace(c, minibatches=2, lr=3e-3)) for c in (grpo, kl))
+    assert not np.array_equal(a.look.pi, b.look.pi)
+
+
+def test_old_log_probabilities_are_the_same_numbers_as_the_new_until_the_policy_moves(monkeypatch):
+    """Computed by the sampler they would differ by rounding, and |logp - logp_old| would make a gradient of it."""
+    seen, true_loss = [], losses.policy_loss
+
+    def spy(method, logp, logp_old, *rest):
+        seen.append((logp - logp_old).abs().max().item())
+        return true_loss(method, logp, logp_old, *rest)
+
+    monkeypatch.setattr(losses, "policy_loss", spy)
+    last(replace(SHORT, lr=1e-30))                                        # too small to move a float32
+    assert len(seen) > 4 and max(seen) == 0
+
+
+def test_groups_are_dealt_once_each_and_only_those_that_teach():
+    teaches = torch.rand(3, 20, generator=torch.Generator().manual_seed(5)) < torch.tensor([0.1, 0.5, 0.9])[:, None]
+    dealt = [[] for _ in range(3)]
+    for index, valid in el._minibatches(teaches, 4, torch.Generator().manual_seed(6)):
+        assert index.shape == valid.shape
+        for r in range(3):
+            dealt[r] += index[r][valid[r]].tolist()
+    assert [sorted(d) for d in dealt] == [torch.nonzero(t)[:, 0].tolist() for t in teaches]
+
+
+def test_where_every_answer_is_wrong_nothing_is_learned_and_entropy_is_that_of_even_words():
+    zeros = [np.zeros_like(w) for w in warm()]
+    first, *_, final = entropy_language(SHORT, np.random.default_rng(0), 1, zeros)
+    assert (final.groups == [1, 0, 0]).all() and len(final.cov) == 0
+    assert final.entropy == pytest.approx(np.full(2, np.log(74)), abs=1e-5)
+    assert np.array_equal(first.look.pi, final.look.pi)
+
+
+def test_a_live_knob_acts_on_the_next_rollout_and_one_that_restarts_is_refused():
+    learner = entropy_language(SHORT, np.random.default_rng(0), 1)
+    next(learner)
+    moved = learner.send(replace(SHORT, alpha=0.4, lr=3e-3, method="clip-cov"))
+    assert not np.array_equal(moved.look.pi, last(replace(SHORT, steps=1)).look.pi)
+    with pytest.raises(ValueError, match="size"):
+        learner.send(replace(SHORT, size=5))
+
+
+def test_an_entropy_bonus_raises_entropy():
+    cfg = replace(SHORT, lr=1e-3, steps=8)
+    assert (last(replace(cfg, alpha=0.4)).entropy > last(cfg).entropy).all()
+
+
+def test_the_reference_holds_the_policy_where_it_began():
+    cfg = replace(SHORT, lr=1e-3, steps=8)
+    begin, free = next(entropy_language(cfg, np.random.default_rng(0))), last(cfg)
+    held = last(replace(cfg, reference=5.0))
+    moved = [np.abs(s.look.pi - begin.look.pi).sum() for s in (held, free)]
+    assert moved[0] < moved[1]
+
+
+@pytest.mark.parametrize("method", losses.METHODS)
+def test_every_method_runs_and_gives_a_covariance_for_each_real_token(method):
+    snap = last(replace(SHORT, method=method, temperature=0.9, alpha=0.01, reference=0.01))
+    taught = SHORT.runs * SHORT.prompts if method in ("ppo", "reinforce") else snap.groups[:, 1].sum() * SHORT.prompts
+    assert len(snap.cov) == len(snap.touched) == round(taught) * SHORT.K * 5
+    assert np.isfinite(snap.cov).all() and snap.touched.any() == (method in ("clip-cov", "kl-cov"))
+    assert snap.look.pi.sum(-1) == pytest.approx(np.ones((6, 5)), abs=1e-5)
+
+
+# ---- the warm start
+
+def test_the_shipped_model_is_small_and_knows_the_task_a_little():
+    assert WARM.stat().st_size < 300_000
+    cfg = Config(runs=1, steps=1, evaluation=128)
+    snap = next(entropy_language(cfg, np.random.default_rng(0)))
+    assert 0.06 < snap.reward[0] < 0.2 and snap.pass16[0] > 0.6 and 0.6 < snap.entropy[0] < 1.0
+    task = Countdown()
+    prompts, probe = snap.look.prompts, snap.look.probe
+    assert task.verify(prompts, probe).all()
+    assert np.array_equal(task.verify(prompts[:, None], snap.look.words), snap.look.right)
+
+
+def test_lessons_make_a_model_better_at_what_they_show():
+    model = LM(2, Countdown(), torch.Generator().manual_seed(0), width=16, layers=1, heads=2)
+    lessons = pretrain(model, Countdown(), np.random.default_rng(0), steps=100, batch=64, lr=2e-2)
+    seen = np.array([loss for _, loss in lessons])                        # [steps, n]
+    kinds = (3 * np.log(9) + 2 * np.log(3)) / 5                           # who knows where numbers and signs stand
+    assert (seen[0] > np.log(74) - 0.5).all() and (seen[-10:].mean(0) < kinds + 0.1).all()
+
+
+def test_different_right_answers_are_counted_once_each():
+    words = torch.tensor([[[[1, 2], [1, 2], [3, 4], [5, 6]], [[1, 2]] * 4]])
+    right = torch.tensor([[[True, True, True, False], [False] * 4]])
+    assert el._ways(words, right).tolist() == [1.0]                       # two, and none
