@@ -8,8 +8,8 @@ float16. `large` teaches a model of 3.2 million parameters the same lessons, the
 GRPO, KL-Cov and Clip-Cov in turn, from the same weights; only curves are kept. It stops in time, and writes what it
 has.
 
-Keys of countdown_large.npz: METHOD/step, entropy, reward, greedy, pass8, pass16, ways [T]; about, JSON: settings, seeds,
-versions, seconds. One thread; the same seed gives the same numbers on the same machine.
+Keys of countdown_large.npz: METHOD/step, entropy, reward, greedy, pass8, pass16, ways [T]; about, JSON: settings and
+seconds. One thread; the same seed gives the same numbers on the same machine.
 """
 
 from __future__ import annotations
