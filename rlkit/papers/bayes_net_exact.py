@@ -25,6 +25,7 @@ from rlkit.envs.team_games import TeamGame
 from rlkit.papers.bayes_net_graphs import Edges, parents
 
 TINY = 1e-300           # a context that is less likely than this is never met
+NEVER = 1e-40           # what has no chance at all is given this one, to ask what would be best there
 FLOOR = -60.0           # logits of the natural gradient stay above it: it drives them off at constant speed
 
 
@@ -51,8 +52,13 @@ def shape(game: TeamGame, edges: Edges, i: int, spare: bool = False) -> tuple[in
 
 def draw(game: TeamGame, edges: Edges, runs: int, rng: np.random.Generator, scale: float = 1.0,
          spare: bool = False) -> list[np.ndarray]:
-    """Logits N(0, scale²), agent by agent."""
-    return [scale * rng.standard_normal((runs, *shape(game, edges, i, spare))) for i in range(game.n)]
+    """Logits N(0, scale²), agent by agent.
+
+    Runs lie side by side in memory (Fortran's order), and all that is computed from them does too: sums over a few
+    actions then are sums of long rows, many times faster.
+    """
+    shapes = (shape(game, edges, i, spare) for i in range(game.n))
+    return [np.asfortranarray(scale * rng.standard_normal((runs, *s))) for s in shapes]
 
 
 def softmax(logits: list[np.ndarray]) -> list[np.ndarray]:
@@ -88,7 +94,7 @@ def evaluate(game: TeamGame, pi: np.ndarray, bonus: np.ndarray | float = 0.0) ->
 
         V = (I - γ P_π)⁻¹ r_π,    Q = r + γ P V,    d = (1-γ) (I - γ P_πᵀ)⁻¹ start
     """
-    over, R = tuple(range(2, pi.ndim)), game.R[None] + bonus
+    over, R = tuple(range(2, pi.ndim)), np.asfortranarray(game.R)[None] + bonus
     r = (pi * R).sum(over)                                                # [R, S]
     if game.P is None:
         return Value(r @ game.start, R, np.broadcast_to(game.start, r.shape))
@@ -98,7 +104,8 @@ def evaluate(game: TeamGame, pi: np.ndarray, bonus: np.ndarray | float = 0.0) ->
     V = np.linalg.solve(chain, r[..., None])[..., 0]
     d = np.linalg.solve(chain.swapaxes(1, 2), np.broadcast_to(game.start[:, None], (*r.shape, 1)))[..., 0]
     ahead = V @ P.reshape(-1, game.S).T
-    return Value(V @ game.start, R + game.gamma * ahead.reshape(pi.shape), (1 - game.gamma) * d)
+    Q = R + game.gamma * np.asfortranarray(ahead.reshape(pi.shape))
+    return Value(V @ game.start, Q, np.asfortranarray((1 - game.gamma) * d))
 
 
 def ascent(game: TeamGame, edges: Edges, tables: list[np.ndarray], *, natural: bool = False, tau: float = 0.0,
@@ -117,12 +124,12 @@ def ascent(game: TeamGame, edges: Edges, tables: list[np.ndarray], *, natural: b
     far = 1.0 if game.P is None else 1 / (1 - game.gamma)
     steps = []
     for i, p in enumerate(tables):
-        G, reach = _rows(game, edges, acts, p, i, value, eta)
+        others = _others(game, acts, i, value.d)
+        G = _rows(game, edges, others * value.Q, p, i, eta)
         if natural:
-            q = np.divide(G, reach, out=np.zeros_like(G), where=reach > TINY)
-            steps.append(far * (q - (p * q).sum(2 + i, keepdims=True)))
-        else:
-            steps.append(far * p * (G - (p * G).sum(2 + i, keepdims=True)))
+            G = _conditional(G, _rows(game, edges, others, p, i, eta))
+        step = G - (p * G).sum(2 + i, keepdims=True)
+        steps.append(far * step if natural else far * p * step)
     return value.V, steps
 
 
@@ -152,14 +159,14 @@ def audit(game: TeamGame, edges: Edges, tables: list[np.ndarray], eta: float = 1
     A deviator sees its parents, and its children answer it. The gap weighs a context by how often it is met; the
     perfect gap does not: it also finds the mistakes that nobody gets to see. Only contexts that η allows count.
     """
-    acts = mix(game, edges, tables, eta)
+    acts = [np.maximum(p, NEVER) for p in mix(game, edges, tables, eta)]
     pi = joint(game, acts)
     value = evaluate(game, pi)
     gaps, worst = [], []
     for i, p in enumerate(tables):
-        rest = tuple(range(1, p.ndim))
-        G, reach = _rows(game, edges, acts, p, i, value, eta)
-        q = np.divide(G, reach, out=np.zeros_like(G), where=reach > TINY)
+        rest, others = tuple(range(1, p.ndim)), _others(game, acts, i, value.d)
+        G = _rows(game, edges, others * value.Q, p, i, eta)
+        q = _conditional(G, _rows(game, edges, others, p, i, eta))
         worst.append((q.max(2 + i, keepdims=True) - (p * q).sum(2 + i, keepdims=True)).max(rest))
         if game.P is None:
             gaps.append(G.max(2 + i, keepdims=True).sum(rest) - value.V)
@@ -176,7 +183,8 @@ def _best_response(game, edges, tables, acts, i, eta, value):
         raise ValueError("the gap of a game with private observations that goes on is not computed; expected P = None")
     V, others = value.V, list(acts)
     for _ in range(1000):                                                 # each round gains; five are many
-        G, _ = _rows(game, edges, others, tables[i], i, value._replace(d=np.ones_like(value.d)), eta)
+        weight = _others(game, others, i, np.ones_like(value.d))
+        G = _rows(game, edges, weight * value.Q, tables[i], i, eta)
         reply = np.eye(G.shape[2 + i])[G.argmax(2 + i)]                   # own axis comes out last
         reply = np.moveaxis(reply, -1, 2 + i)
         others[i] = mix(game, edges, [reply if k == i else p for k, p in enumerate(tables)], eta)[i]
@@ -215,7 +223,7 @@ def rewire(game: TeamGame, before: Edges, after: Edges, logits: list[np.ndarray]
         for j in new[i]:
             if j not in old[i]:
                 z = np.repeat(z, game.actions[j] + 1, 2 + j)
-        out.append(z)
+        out.append(np.asfortranarray(z))
     return out
 
 
@@ -247,17 +255,26 @@ def _marginal(x, keep):
     return x.sum(tuple(2 + j for j in range(x.ndim - 2) if j not in keep), keepdims=True)
 
 
-def _rows(game, edges, acts, p, i, value, eta):
-    """For each row of agent i's table and each action u: Σ over all that leads there of d · Π_{j≠i} π_j · Q, and the
-    same without Q.  V (one-shot) is Σ p G: linear in the table."""
-    pa = parents(edges, game.n)[i]
-    others = prod((_states(game, j, q) for j, q in enumerate(acts) if j != i), start=value.d.reshape(*value.d.shape,
-                                                                                                   *(1,) * game.n))
-    out = []
-    for x in (others * value.Q, others):
-        x = _observed(game, i, _marginal(np.broadcast_to(x, (len(value.d), game.S, *x.shape[2:])), (*pa, i)))
-        for j in pa:
-            if p.shape[2 + j] > game.actions[j]:
-                x = np.concatenate([eta * x, (1 - eta) * x.sum(2 + j, keepdims=True)], 2 + j)
-        out.append(x)
+def _others(game, acts, i, d):
+    """d · Π_{j≠i} π_j  [R, S, …], the axis of agent i of size 1 or, where it has children, its own."""
+    out = d.reshape(*d.shape, *(1,) * game.n)
+    for j, p in enumerate(acts):
+        if j != i:
+            out = out * _states(game, j, p)
     return out
+
+
+def _rows(game, edges, x, p, i, eta):
+    """x [R, S, …] summed into the rows of agent i's table p, its last rows too. With x = d Π_{j≠i} π_j Q the value of a
+    one-shot game is Σ p · rows, linear in the table; that is all that the gradient and the gap need."""
+    pa = parents(edges, game.n)[i]
+    x = _observed(game, i, _marginal(x, (*pa, i)))
+    for j in pa:
+        if p.shape[2 + j] > game.actions[j]:
+            x = np.concatenate([eta * x, (1 - eta) * x.sum(2 + j, keepdims=True)], 2 + j)
+    return x
+
+
+def _conditional(G, reach):
+    """G / reach: Q given the context; 0 where no context is."""
+    return np.divide(G, reach, out=np.zeros_like(G), where=reach > TINY)

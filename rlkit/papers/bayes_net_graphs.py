@@ -35,6 +35,7 @@ def checked(edges, n: int) -> Edges:
     return edges
 
 
+@lru_cache(maxsize=4096)
 def parents(edges: Edges, n: int) -> tuple[tuple[int, ...], ...]:
     """The parents of each agent, in order of their numbers."""
     return tuple(tuple(sorted(j for j, i in edges if i == child)) for child in range(n))

@@ -53,6 +53,7 @@ class Config:
     scale: float = knob(1.0, 0.0, 3.0, least=0, restart=True, says="scale of the first logits: 0 is exact symmetry")
     head: float = knob(0.0, 0.0, 20.0, restart=True, says="head start: logit of action 1, for everybody at the start")
     steps: int = knob(3000, 200, 50_000, log=True, least=1, restart=True, says="updates in a run")
+    team: int = knob(1, 0, 31, least=0, says="team: the one whose policy is shown")
     runs: int = knob(32, 1, 64, symbol="R", least=1, restart=True, says="independent teams")
     seed: int = knob(0, 0, 99, least=0, restart=True, says="which random numbers")
 
@@ -158,7 +159,7 @@ def contexts(game: TeamGame, edges: Edges, joint: np.ndarray, tables: Sequence[n
         p = tables[i][run].mean(0)                                        # [b_0, …]
         for row in product(*(range(game.actions[j]) for j in pa)):
             at = tuple(dict(zip(pa, row)).get(j, slice(None) if j == i else 0) for j in range(game.n))
-            names.append(f"agent {i}" + (" | " + " ".join(f"a{j}={u}" for j, u in zip(pa, row)) if pa else ""))
+            names.append(f"agent {i}" + (" sees " + " ".join(map(str, row)) if pa else ""))
             rows.append(np.r_[p[at], np.full(A - game.actions[i], np.nan)])
             met.append(weight[tuple(dict(zip(pa, row)).get(j, slice(None)) for j in range(game.n))].sum())
     return names[:most], np.array(rows)[:most], np.array(met)[:most]
@@ -183,6 +184,7 @@ def basin(edges: Edges = (), k: float = 10.0, N: int = 41, time: float = 1000.0)
     logits = [np.log([a, 1 - a]).T.reshape(-1, 1, 2, 1), np.log([b, 1 - b]).T.reshape(-1, 1, 1, 2)]
     for j, i in checked(edges, 2):
         logits[i] = np.repeat(logits[i], 2, 2 + j)
+    logits = [np.asfortranarray(z) for z in logits]
     V, running, alpha, now, count = np.zeros(N * N), np.arange(N * N), 0.5, 0.0, 0
     while now < time and len(running):
         alpha, count = min(1.02 * alpha, 5.0), count + 1
@@ -191,7 +193,7 @@ def basin(edges: Edges = (), k: float = 10.0, N: int = 41, time: float = 1000.0)
         logits = exact.climb(logits, up, alpha, False)
         if count % 10 == 0:
             on = V[running] < 9.5
-            running, logits = running[on], [z[on] for z in logits]
+            running, logits = running[on], [np.asfortranarray(z[on]) for z in logits]
     return Basin(p, V.reshape(N, N), float((V >= 9.5).mean()), (2 + k) / (12 + 2 * k))
 
 
