@@ -47,6 +47,13 @@ LOOK = {
     "edges cut now": Look(GHOST, "dot", "x"),
     "gap": Look(OURS, "solid", "circle"),
     "perfect gap": Look(BROKEN, "dash", "diamond"),
+    "product": Look(BASELINE, "dash", "triangle-left"),
+    "complete": Look(GREEN, "longdash", "triangle-right"),
+    "learned": Look(OURS, "solid", "star-diamond"),
+    "edges by chance": Look(PURPLE, "dashdot", "triangle-ne"),
+    "without edges": Look(SKY, "dot", "circle-x"),
+    "density": Look(OURS, "longdash", "hash"),
+    "target": Look(EXACT, "dot", "line-ns"),
     "broken": Look(BROKEN, "dot", "x"),
     "first order": Look(OURS, "solid", "circle-dot"),
     "second order": Look(GREEN, "longdash", "diamond-wide"),
@@ -597,3 +604,87 @@ def chances(names: Sequence[str], p, met, columns: Sequence[str], x_title: str, 
         axis(x_title, type="category", range=[-0.5, len(columns) - 0.5]),
         axis("", type="category", autorange="reversed", nticks=0, grid=True),
     )
+
+
+# -- graphs ----------------------------------------------------------------------------------------------------------
+
+
+def graph(p: np.ndarray, title: str = "", names: Sequence[str] | None = None, links: np.ndarray | None = None) -> Pane:
+    """Nodes on a circle; the wider an arrow, the more often its edge is there.
+
+    p: [n, n], p[j, i] how often j → i, from 0 to 1 (below 0.03 nothing is drawn); links: [n, n] bool, pairs to show
+    as a dotted ghost underneath, for comparison.
+    """
+    p, n = np.asarray(p, float), len(p)
+    turn = np.pi / 2 - 2 * np.pi * np.arange(n) / n + (np.pi / 4 if n == 4 else 0)
+    at = np.stack([np.cos(turn), np.sin(turn)], -1)  # [n, 2]
+    traces, seen = [], look("learned")
+    if links is not None:
+        a, b = np.nonzero(np.triu(links))
+        traces.append(
+            dict(
+                type="scatter",
+                mode="lines",
+                **_segments(at[a], at[b]),
+                line=dict(color=GHOST, width=1.5, dash="dot"),
+                hoverinfo="skip",
+                name="disturb each other",
+            )
+        )
+    j, i = np.nonzero((p >= 0.03) & ~np.eye(n, dtype=bool))
+    along = (at[i] - at[j]) / np.maximum(np.linalg.norm(at[i] - at[j], axis=1, keepdims=True), 1e-9)
+    aside = 0.05 * np.stack([along[:, 1], -along[:, 0]], -1) * (p[i, j] >= 0.03)[:, None]  # two ways: side by side
+    tail, head = at[j] + 0.2 * along + aside, at[i] - 0.24 * along + aside
+    width = np.clip(np.ceil(8 * p[j, i]), 1, 8)
+    for w in range(1, 9):  # one trace a width: every frame has the same nine, however many edges
+        some = width == w
+        traces.append(
+            dict(
+                type="scatter",
+                mode="lines",
+                **_segments(tail[some], head[some]),
+                line=dict(color=seen.color, width=w),
+                opacity=0.25 + 0.09 * w,
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        )
+    traces.append(
+        dict(
+            type="scatter",
+            mode="markers",
+            x=head[:, 0],
+            y=head[:, 1],
+            marker=dict(
+                symbol="triangle-up",
+                angle=np.degrees(np.arctan2(along[:, 0], along[:, 1])),
+                size=5 + 9 * p[j, i],
+                color=seen.color,
+                opacity=0.25 + 0.75 * p[j, i],
+            ),
+            text=[f"{a} → {b}: {p[a, b]:.2f}" for a, b in zip(j, i)],
+            hovertemplate="%{text}<extra></extra>",
+            showlegend=False,
+        )
+    )
+    traces.append(
+        dict(
+            type="scatter",
+            mode="markers+text",
+            x=at[:, 0],
+            y=at[:, 1],
+            text=list(names or map(str, range(n))),
+            marker=dict(symbol="circle-open", size=30, color=EXACT, line=dict(width=1.5)),
+            textfont=dict(size=14, color=EXACT),
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    )
+    bare = dict(showticklabels=False, ticks="", showline=False, constrain="domain")
+    return Pane(title, traces, axis("", -1.35, 1.35, **bare), axis("", -1.35, 1.35, scaleratio=1, **bare))
+
+
+def _segments(a: np.ndarray, b: np.ndarray) -> dict:
+    """x and y of separate lines from a to b, [m, 2] each: NaN between them."""
+    xy = np.stack([a, b, np.full_like(a, np.nan)], axis=1).reshape(-1, 2)
+    return dict(x=xy[:, 0], y=xy[:, 1])

@@ -95,3 +95,17 @@ def test_a_prediction_that_comes_true_lies_on_the_line():
     np.testing.assert_array_equal(double["x"], 2 * double["y"])
     assert same["marker"]["symbol"] != double["marker"]["symbol"]
     assert np.isfinite(f.board([f.parity({"first order": [np.nan]}, [np.nan], "p", "c")]).layout.xaxis.range).all()
+
+
+def test_an_edge_is_as_wide_as_it_is_likely_and_points_at_the_child():
+    p = np.zeros((4, 4))
+    p[0, 1], p[2, 3], p[3, 2], p[1, 3] = 1.0, 0.5, 0.4, 0.01
+    pane = f.graph(p, links=np.ones((4, 4), bool))
+    lines = {t["line"]["width"]: np.isfinite(t["x"]).sum() // 2 for t in pane.traces[1:9]}
+    assert lines == {8: 1, 4: 2, 1: 0, 2: 0, 3: 0, 5: 0, 6: 0, 7: 0}       # 0.01 is not drawn; .4 and .5 stand apart
+    heads, nodes = pane.traces[9], pane.traces[10]
+    assert heads["text"] == ["0 → 1: 1.00", "2 → 3: 0.50", "3 → 2: 0.40"]
+    for text, x, y in zip(heads["text"], heads["x"], heads["y"]):
+        to = [np.hypot(x - a, y - b) for a, b in zip(nodes["x"], nodes["y"])]
+        assert int(np.argmin(to)) == int(text[4])
+    assert len(f.graph(np.zeros((3, 3))).traces) == 10                    # the same traces in every frame
