@@ -23,8 +23,8 @@ def bandit(p=0.1):
     return enumerate_episodes(lucky_arms.lucky_arms(p), lucky_arms.behaviour(p), 1)
 
 
-def ticket(p=0.1):
-    return enumerate_episodes(lottery.lottery(p), lottery.behaviour(), 2)
+def ticket(p=0.1, gamble=0.5, bad=0.5):
+    return enumerate_episodes(lottery.lottery(p), lottery.behaviour(gamble, bad), 2)
 
 
 def some_q(rec, Z=3, seed=0, runs=()):
@@ -112,21 +112,19 @@ def test_the_luck_of_a_latent_that_knows_nothing_is_nothing():
 
 @pytest.mark.parametrize("p", [0.05, 0.1, 0.3, 0.444, 0.6, 0.9, 1.0])
 def test_kuhns_latent_is_clean_and_keeps_its_promises(p):
-    rec = ticket(p)
-    b = book(rec, kuhn(rec, lottery.behaviour()))
+    rec = ticket(p, 0.3, 0.2)
+    b = book(rec, kuhn(rec, lottery.behaviour(0.3, 0.2)))
     assert b.luck < 1e-9 and abs(b.nll) < 1e-9 and np.abs(b.V - worth(rec, b.pi)).max() < 1e-9
     best = solve(rec.mdp, horizon=2)[0][0]
     assert worth(rec, b.pi).max() == pytest.approx(best, abs=1e-12)      # every plan is in it, so the best one is
 
 
-def test_a_deterministic_reading_of_the_unseen_leaks_luck():
-    """Kuhn's completion is at random; "all good" for whatever was not visited would know where the episode came."""
+def test_naming_a_plan_for_what_was_not_seen_lets_luck_in():
+    """Kuhn's latent completes at random. "The plan whose other leaf is good" would know where the episode came."""
     rec = ticket(0.5)
-    good = np.array([not c[[tuple(e[:2]) in ((1, 1), (2, 1), (3, 1)) for e in rec.edge.tolist()]].any()
-                     for c in rec.count], float)
-    assert book(rec, np.stack([good, 1 - good], 1)).luck < 1e-12          # a leaf is always visited here
     plans = kuhn(rec, lottery.behaviour())
-    assert (plans.max(1) < 1).all()                                       # no episode names its plan for sure
+    sure = np.eye(plans.shape[1])[plans.argmax(1)]                        # the first plan that agrees, for sure
+    assert book(rec, plans).luck < 1e-9 < 0.1 < book(rec, sure).luck
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -276,6 +274,11 @@ def test_the_sweep_is_the_learner():
     s = last(replace(cfg, beta=2.0))
     assert np.sort((act * earns).sum(-1)[3:]) == pytest.approx(np.sort(s.earned), abs=0.05)
     assert b.luck[3:].max() < 0.05 < b.luck[:3].min()
+
+
+def test_a_code_of_fewer_than_twenty_episodes_is_never_acted_on():
+    s = last(Config(world="lake", p=0.5, n=100, lam=10.0, beta=0.0, steps=150, runs=4, Z=16, K=np.inf))
+    assert (s.act[s.book.p <= 0.2] == 0).all() and (s.book.p <= 0.2).any() and s.act.sum(1) == pytest.approx(np.ones(4))
 
 
 def test_what_cannot_change_in_mid_run_is_refused():
