@@ -620,12 +620,13 @@ def graph(p: np.ndarray, title: str = "", names: Sequence[str] | None = None, li
     at = np.stack([np.cos(turn), np.sin(turn)], -1)  # [n, 2]
     traces, seen = [], look("learned")
     if links is not None:
-        a, b = np.nonzero(np.triu(links))
+        a, b = np.nonzero(np.triu(links, 1))
+        short = 0.2 * (at[b] - at[a]) / np.linalg.norm(at[b] - at[a], axis=1, keepdims=True)
         traces.append(
             dict(
                 type="scatter",
                 mode="lines",
-                **_segments(at[a], at[b]),
+                **_segments(at[a] + short, at[b] - short),
                 line=dict(color=GHOST, width=1.5, dash="dot"),
                 hoverinfo="skip",
                 name="disturb each other",
@@ -658,9 +659,10 @@ def graph(p: np.ndarray, title: str = "", names: Sequence[str] | None = None, li
             marker=dict(
                 symbol="triangle-up",
                 angle=np.degrees(np.arctan2(along[:, 0], along[:, 1])),
-                size=5 + 9 * p[j, i],
+                size=7 + 10 * p[j, i],
                 color=seen.color,
                 opacity=0.25 + 0.75 * p[j, i],
+                line=dict(width=0),
             ),
             text=[f"{a} → {b}: {p[a, b]:.2f}" for a, b in zip(j, i)],
             hovertemplate="%{text}<extra></extra>",
