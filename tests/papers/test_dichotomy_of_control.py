@@ -277,10 +277,9 @@ def test_the_sweep_is_the_learner():
 
 
 def test_a_code_of_fewer_than_twenty_episodes_is_never_acted_on():
-    s = last(Config(world="lake", p=0.5, n=300, lam=10.0, beta=0.0, steps=150, runs=4, K=np.inf))
-    dead = s.book.p <= 20 / 300
-    assert dead.any() and not s.act[dead].any() and s.act.sum(1) == pytest.approx(np.ones(4))
-    assert (s.book.V[dead].max() > 0.5)                                   # and it matters: a dead code promises much
+    s = last(Config(world="lake", p=0.5, n=300, lam=10.0, beta=0.0, steps=20, runs=4, K=np.inf))
+    assert doc.floor(s.records) == 20 / 300 and doc.floor(bandit()) == 1e-3
+    assert not s.act[s.book.p <= 20 / 300].any() and s.act.sum(1) == pytest.approx(np.ones(4))
 
 
 def test_what_cannot_change_in_mid_run_is_refused():
