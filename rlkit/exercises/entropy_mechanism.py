@@ -108,8 +108,8 @@ ceiling = Exercise(
            "R² is 0.99, and yet the last points of the third lie above the curve. They go on doing so."],
     solution=(round(_early.ceiling, 4), "above"),
     why="It ends near 0.98. The interval of the fit speaks of the scatter around the curve, not of the curve being the "
-        "right one, and misses the end. The bias is the same in every run we measured: the early price of reward, in units "
-        "of e^H, is not the late one.",
+        "right one, and misses the end. The bias is the same in every run we measured: the early price of reward, in "
+        "units of e^H, is not the late one.",
 )
 
 # ---- 4. break the law
@@ -138,9 +138,9 @@ def played(z) -> tuple[float, float]:
 
 broken = Exercise(
     "The law says that reward is bought with randomness. Take the randomness away: write `start()`, the 20 first "
-    "logits of a bandit whose actions 0, 1, 2 are right, from which policy gradient (400 updates, η = 0.5) still gains at "
-    "least 0.5 of reward, yet R = -a e^H + b explains less than a fifth of it, or refuses. `exercise.played(z)` gives "
-    "(gain, R²).",
+    "logits of a bandit whose actions 0, 1, 2 are right, from which policy gradient (400 updates, η = 0.5) still gains "
+    "at least 0.5 of reward, yet R = -a e^H + b explains less than a fifth of it, or refuses. `exercise.played(z)` "
+    "gives (gain, R²).",
     [Case("it learns", (), "a gain of at least 0.5", look=lambda z: played(z)[0], holds=lambda gain: gain >= 0.5),
      Case("the law does not describe it", (), "R² below 0.2, or a refusal", look=lambda z: played(z)[1],
           holds=lambda r2: r2 < 0.2)],
