@@ -19,7 +19,7 @@ and f climbs to the top at once, θ_z = (E_z Σ g gᵀ)⁻¹ E_z Σ g o: luck th
 with outcomes drawn from the data to normalise were too noisy here: 60 small steps make 0.3 nats.) q and π descend.
 Read `play`, then `energy`, then `doc`.
 Source: Yang, Schuurmans, Abbeel & Nachum (2023), who do this in MuJoCo.  Ours: the task, codes for z, λ as in
-`dichotomy_networks`, β and λ in nats an episode.
+`dichotomy_networks`. The loss counts -log π in nats a step, luck and return in nats an episode.
 
 Axes: R runs (datasets), N episodes, T steps, Z codes, B transitions of a minibatch.
 """
@@ -47,8 +47,8 @@ class Config:
     sigma: float = knob(2.0, 0.0, 4.0, symbol="σ", unit="N m", least=0, restart=True, says="luck: size of the gusts")
     lean: float = knob(0.42, 0.36, 0.5, symbol="θ at the start", unit="rad", least=0, most=3, restart=True,
                        says="further down the bold need more luck; below 0.41 full torque holds it in still air")
-    beta: float = knob(5.0, 0.0, 50.0, symbol="β", least=0, says="price of a nat of luck in z")
-    lam: float = knob(1.0, 0.0, 5.0, symbol="λ", least=0, says="how much z is asked to foretell the return")
+    beta: float = knob(30.0, 0.0, 100.0, symbol="β", least=0, says="price of a nat of luck in z")
+    lam: float = knob(3.0, 0.0, 10.0, symbol="λ", least=0, says="how much z is asked to foretell the return")
     sign: int = knob(1, choices=(1, -1), symbol="sign of q", says="1: q descends what f climbs; -1: the known mistake")
     Z: int = knob(4, 2, 8, symbol="Z", least=1, restart=True, says="codes")
     n: int = knob(300, 100, 1000, symbol="N", log=True, unit="episodes", least=20, restart=True, says="data size")
@@ -56,8 +56,8 @@ class Config:
     lr: float = knob(3e-3, 1e-4, 1e-2, log=True, symbol="lr", above=0, says="Adam's first step; it falls to 0")
     hidden: int = knob(64, 16, 128, log=True, least=1, restart=True, says="width of the hidden layers")
     games: int = knob(100, 20, 1000, log=True, least=2, says="games each policy plays at each look")
-    steps: int = knob(600, 100, 3000, log=True, least=1, restart=True, says="updates")
-    runs: int = knob(4, 1, 8, symbol="R", least=1, restart=True, says="datasets and networks")
+    steps: int = knob(400, 100, 3000, log=True, least=1, restart=True, says="updates")
+    runs: int = knob(5, 1, 16, symbol="R", least=1, restart=True, says="datasets and networks")
     seed: int = knob(0, 0, 99, least=0, restart=True, says="which random numbers")
     __post_init__ = check
 
@@ -66,7 +66,9 @@ class Snapshot(NamedTuple):
     step: int
     promised: np.ndarray         # [R] V(z*) of DoC
     asked: np.ndarray            # [R] the return RCSL is asked for, so its promise
-    earned: dict[str, np.ndarray]                # "DoC", "RCSL", "BC" -> [R] mean return of `games` games
+    earned: np.ndarray           # [R] mean return of `games` games of π(.|., z*)
+    rcsl: np.ndarray             # [R] the same of RCSL
+    clone: np.ndarray            # [R] and of BC
     value: np.ndarray            # [R, Z] V(z)
     prior: np.ndarray            # [R, Z] p(z)
     bold: np.ndarray             # [R, Z] share of bold episodes in each code
@@ -150,7 +152,7 @@ def energy(share: torch.Tensor, b: torch.Tensor, G: torch.Tensor) -> torch.Tenso
 
 
 def doc(cfg: Config, rng: np.random.Generator, every: int = 100) -> Generator[Snapshot, Config | None, None]:
-    """A dataset for each run; BC, RCSL and DoC on it.  Live: β, λ, sign, negatives, f_steps, at_once, lr, games."""
+    """A dataset for each run; BC, RCSL and DoC on it.  Live: β, λ, sign, at_once, lr, games."""
     of_data, of_nets, of_play = rng.spawn(3)
     R, N, Z, W = cfg.runs, cfg.n, cfg.Z, cfg.hidden
     obs, action, outcome, ret, was_bold, driver = _data(cfg, of_data)
@@ -163,20 +165,18 @@ def doc(cfg: Config, rng: np.random.Generator, every: int = 100) -> Generator[Sn
     with torch.no_grad():
         q.layers[-1][0].mul_(0.1)                                         # start overlapping
     opt = adam([q.flat, pi.flat, bc.flat, rcsl.flat], lr=cfg.lr)
-    b, G2 = sums(obs, action, outcome)
-    one = torch.arange(R)[:, None]
-
+    parts, one = sums(obs, action, outcome), torch.arange(R)[:, None]
     for step in range(1, cfg.steps + 1):
         opt.param_groups[0]["lr"] = cfg.lr * (1 + np.cos(np.pi * (step - 1) / cfg.steps)) / 2
         i, t = torch.arange(N).repeat_interleave(cfg.at_once), torch.randint(T, (R, N * cfg.at_once), generator=gen)
-        s, a = obs[one, i, t], action[one, i, t]                          # [R, B, 4], [R, B]: some steps of every episode
+        s, a = obs[one, i, t], action[one, i, t]                          # some steps of every episode
         share = torch.softmax(q(episode), -1)                             # [R, N, Z]
         p = share.mean(1)                                                 # [R, Z]
         miss = _miss(pi(s).view(R, -1, Z, 2), a[..., None]).view(R, N, cfg.at_once, Z).mean(2)
         mean = (share * G[..., None]).mean(1) / p
         var = (share * (G[..., None] - mean[:, None]).square()).mean(1) / p
         surprise = (p * torch.log(var + 1e-2)).sum(1) / 2                 # -log Pr(R | z), Gaussian
-        luck = energy(share, b, G2)
+        luck = energy(share, *parts)
         told = G.repeat_interleave(cfg.at_once, 1)[..., None]
         plain = _miss(bc(s), a).mean(1) + _miss(rcsl(torch.cat([s, told], -1)), a).mean(1)
         opt.zero_grad()
@@ -189,10 +189,10 @@ def doc(cfg: Config, rng: np.random.Generator, every: int = 100) -> Generator[Sn
                 V = (share * ret[..., None]).mean(1) / p
                 best = torch.where(alive, V, -torch.inf).argmax(1)
                 asked = ask * ret.std(1, keepdim=True) + ret.mean(1, keepdim=True)
-                heads = dict(DoC=partial(_code, pi, Z, best), RCSL=partial(_told, rcsl, ask), BC=bc)
-                earned = {k: _games(h, R, cfg, np.random.default_rng(look)) for k, h in heads.items()}
+                heads = partial(_code, pi, Z, best), partial(_told, rcsl, ask), bc
+                earned = [_games(head, R, cfg, np.random.default_rng(look)) for head in heads]
                 of_bold = (share * was_bold[..., None]).mean(1) / p
-                photo = Snapshot(step, V[one[:, 0], best].numpy(), asked[:, 0].numpy(), earned, V.numpy(), p.numpy(),
+                photo = Snapshot(step, V[one[:, 0], best].numpy(), asked[:, 0].numpy(), *earned, V.numpy(), p.numpy(),
                                  of_bold.numpy(), _spread(share, ret, was_bold), luck.detach().numpy(), driver)
             cfg = accept((yield photo), cfg)
 

@@ -81,7 +81,7 @@ def gaussian(cfg: GaussianConfig, rng: np.random.Generator,
     Live: β, λ, method, sign, K, f_steps, batch, lr.  Start overlapping (σ large, μ near 0): from clusters that are
     far apart f is sure of itself and has no slope to push q by.
     """
-    R, gen, look = cfg.runs, generator(rng), generator(rng)
+    R, gen, seed = cfg.runs, generator(rng), int(rng.integers(2**63))
     arm, pay = (torch.tensor(v) for v in zip(*CELLS))
     chance = torch.tensor([1 - cfg.p, cfg.p])                             # Pr(r = 1 | arm)
     w = torch.tensor([cfg.p, 1 - cfg.p])[arm] * torch.where(pay == 1, chance[arm], 1 - chance[arm])      # [4]
@@ -131,6 +131,7 @@ def gaussian(cfg: GaussianConfig, rng: np.random.Generator,
         slow.step()
         if step % every == 0 or step == cfg.steps:
             with torch.no_grad():
+                look = torch.Generator().manual_seed(seed)                # the same draws at each look, none of gen's
                 cell = torch.multinomial(w, R * cfg.K, replacement=True, generator=look).view(R, cfg.K, 1)
                 at = mu.gather(1, cell.expand(-1, -1, 2)) + cfg.sigma * torch.randn(R, cfg.K, 2, generator=look)
                 v = torch.sigmoid(value(at))[..., 0]                      # [R, K]
@@ -276,7 +277,7 @@ def lake(cfg: LakeConfig, rng: np.random.Generator,
         slow.step()
         if step % every == 0 or step == cfg.steps:
             with torch.no_grad():
-                alive = p >= max(0.02, 20 / cfg.n)                        # the V of a code nobody uses is arbitrary
+                alive = p >= p.amax(1, keepdim=True).clamp_max(max(0.02, 20 / cfg.n))     # V of an unused code: arbitrary
                 best = torch.where(alive, v, -1.0).argmax(1).numpy()
                 tables = logpi.exp().permute(0, 2, 1, 3).double().numpy()                 # [R, Z, S, A]
                 tables /= tables.sum(-1, keepdims=True)
