@@ -25,7 +25,7 @@ Axes: R runs, E copies of the world, T steps, n agents, K actions.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -105,6 +105,13 @@ class Snapshot(NamedTuple):
     adjacency: np.ndarray        # [R, n, n] how often j was a parent of i
     target: float                # η
     entropy: np.ndarray          # [R] of an agent's action, nats
+
+
+class Compared(NamedTuple):
+    step: int
+    product: Snapshot
+    complete: Snapshot
+    chosen: Snapshot             # the graph that the settings name
 
 
 class Batch(NamedTuple):
@@ -217,6 +224,26 @@ def mappo(cfg: Config, rng: np.random.Generator, every: int = 10, world: Callabl
             sent = yield Snapshot(step, _per_episode(seen), without_edges(team, make, seeds, cfg.envs),
                                   A.sum((1, 2)) / pairs, A, eta, entropy)
             cfg = accept(sent, cfg)
+
+
+def compare(cfg: Config, rng: np.random.Generator, every: int = 10) -> Generator[Compared, Config | None, None]:
+    """The graph of `cfg` beside its two ends, no edges and all edges, learning the same world in step.
+
+    The two ends are references: they are neither annealed nor re-sampled, and take no price on edges.
+    """
+    plain = dict(anneal=False, resample=False, alpha=0.0)
+    ways = [lambda c: replace(c, graph="product", **plain), lambda c: replace(c, graph="complete", **plain),
+            lambda c: c]
+    seed = int(rng.integers(2**63))
+    runs = [mappo(way(cfg), np.random.default_rng(seed), every) for way in ways]
+    snaps = [next(run) for run in runs]
+    while True:
+        sent = yield Compared(snaps[0].step, *snaps)
+        cfg = accept(sent, cfg)
+        try:
+            snaps = [run.send(way(cfg)) for run, way in zip(runs, ways)]
+        except StopIteration:
+            return
 
 
 def update(team: Team, seen: Batch, obs_after: np.ndarray, cfg: Config, step: int, opt, rngs) -> np.ndarray:
