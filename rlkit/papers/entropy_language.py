@@ -19,7 +19,7 @@ Axes: R runs, G prompts of a rollout, K answers to each, T words of an answer, V
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +38,8 @@ PROBES = 6                                                                # prom
 @dataclass(frozen=True)
 class Config:
     method: str = knob("grpo", choices=losses.METHODS, says="the loss: what is done about entropy, and what is not")
+    rescue: int = knob(0, 0, 300, unit="rollouts", least=0,
+                       says="from this rollout on the method is KL-Cov; 0: never")
     lr: float = knob(3e-4, 3e-5, 3e-3, log=True, symbol="η", above=0, says="learning rate of Adam")
     alpha: float = knob(0.0, 0.0, 0.4, symbol="α", least=0, says="entropy bonus, added to any method")
     kl_share: float = knob(0.3, 0.002, 1.0, log=True, symbol="k", least=0, most=1,
@@ -80,6 +82,18 @@ class Microscope(NamedTuple):
     right: np.ndarray             # [M, 16] bool
 
 
+class Tokens(NamedTuple):
+    """The words of the last rollout that taught something, all runs, as they were when their minibatch was learned."""
+    word: np.ndarray              # [N] which word
+    logp: np.ndarray              # [N] its log-probability
+    A: np.ndarray                 # [N] the advantage of its answer
+    cov: np.ndarray               # [N] its covariance
+    touched: np.ndarray           # [N] bool, whether the method treats it apart
+
+
+NOTHING = Tokens(np.zeros(0, np.int64), *(np.zeros(0, np.float32) for _ in range(3)), np.zeros(0, bool))
+
+
 class Snapshot(NamedTuple):
     """All at temperature 1; evaluations are on prompts of their own, the same in every run and snapshot."""
     step: int                     # rollouts
@@ -90,8 +104,7 @@ class Snapshot(NamedTuple):
     pass16: np.ndarray            # [R]
     ways: np.ndarray              # [R] different right answers to a prompt in 16
     groups: np.ndarray            # [R, 3] share of the last rollout's groups: all wrong, mixed, all right
-    cov: np.ndarray               # [N] covariance of each token of the last rollout, all runs
-    touched: np.ndarray           # [N] bool, tokens that the method treats apart
+    tokens: Tokens
     look: Microscope
 
 
@@ -110,22 +123,22 @@ def entropy_language(cfg: Config, rng: np.random.Generator, every: int = 10,
     model, first = (LM(cfg.runs, task, gen, cfg.width, cfg.layers).load(weights) for _ in range(2))
     adam = Adam(model.parameters())
     test = Evaluation(task, cfg, of_evaluation)
-    nothing = np.zeros((cfg.runs, 3)), np.zeros(0), np.zeros(0, bool)
-    cfg = accept((yield test(model, 0, *nothing)), cfg)
+    cfg = accept((yield test(model, 0, np.zeros((cfg.runs, 3)), NOTHING)), cfg)
     for step in range(1, cfg.steps + 1):
         prompts = torch.from_numpy(task.prompts(of_prompts, (cfg.runs, cfg.prompts)))
         answers = sample(model, prompts, cfg.K, gen, cfg.temperature).words              # [R, G, K, T]
         reward = torch.from_numpy(task.verify(prompts[:, :, None].numpy(), answers.numpy())).float()
         mask = torch.from_numpy(task.mask(answers.numpy())).float()
-        seen = _update(model, first, adam, prompts, answers, reward, mask, cfg, gen)
+        now = replace(cfg, method="kl-cov") if 0 < cfg.rescue < step else cfg
+        seen = _update(model, first, adam, prompts, answers, reward, mask, now, gen)
         if step % every == 0 or step == cfg.steps:
             right = reward.mean(-1)                                       # [R, G]
             groups = torch.stack([(right == 0), (right > 0) & (right < 1), (right == 1)], -1).float().mean(1)
-            cfg = accept((yield test(model, step, groups.numpy(), *seen)), cfg)
+            cfg = accept((yield test(model, step, groups.numpy(), seen)), cfg)
 
 
-def _update(model: LM, first: LM, adam: Adam, prompts, answers, reward, mask, cfg: Config, gen) -> tuple:
-    """One pass over a rollout in minibatches of whole groups.  Gives covariance and choice of its tokens, [N] each."""
+def _update(model: LM, first: LM, adam: Adam, prompts, answers, reward, mask, cfg: Config, gen) -> Tokens:
+    """One pass over a rollout, in minibatches of whole groups."""
     A = losses.advantages(reward, cfg.method)                             # [R, G, K]
     parts = list(_minibatches(losses.teaches(reward, cfg.method), cfg.minibatches, gen))
     batches = []
@@ -151,8 +164,8 @@ def _update(model: LM, first: LM, adam: Adam, prompts, answers, reward, mask, cf
         loss.sum().backward()
         adam.step(cfg.lr, active=m.any(-1))
         real = m > 0
-        seen.append((losses.token_cov(logp.detach(), a, m)[real], touched[real]))
-    return tuple(torch.cat(u).numpy() for u in zip(*seen)) if seen else (np.zeros(0), np.zeros(0, bool))
+        seen.append([u[real] for u in (y.flatten(1), logp.detach(), a, losses.token_cov(logp, a, m), touched)])
+    return Tokens(*(torch.cat(u).numpy() for u in zip(*seen))) if seen else NOTHING
 
 
 def _logp(model: LM, prompts, answers, cfg: Config) -> tuple[torch.Tensor, torch.Tensor]:
@@ -189,7 +202,7 @@ class Evaluation:
         self.probe = torch.from_numpy(ways[np.arange(PROBES), right])     # [M, T]
 
     @torch.no_grad()
-    def __call__(self, model: LM, step: int, groups, cov, touched) -> Snapshot:
+    def __call__(self, model: LM, step: int, groups, tokens: Tokens) -> Snapshot:
         gen = torch.Generator().manual_seed(self.seed)
         verify = lambda words: torch.from_numpy(                          # noqa: E731
             self.task.verify(self.prompts[:, :, None].numpy(), words.numpy()))
@@ -204,7 +217,7 @@ class Evaluation:
             self.prompts[0, :PROBES], self.probe, pi, out.words[0, :PROBES], out.entropy[0, :PROBES],
             right[0, :PROBES])))
         return Snapshot(step, H.numpy(), right.float().mean((1, 2)).numpy(), greedy.float().mean((1, 2)).numpy(),
-                        *passes, _ways(out.words, right), groups, cov, touched, look)
+                        *passes, _ways(out.words, right), groups, tokens, look)
 
 
 def _ways(words: torch.Tensor, right: torch.Tensor) -> np.ndarray:

@@ -119,7 +119,8 @@ def last(cfg, seed=0, every=100, **kw):
 
 
 def same(a, b):
-    return all(np.array_equal(x, y) for x, y in zip(a[1:-1], b[1:-1])) and all(map(np.array_equal, a.look, b.look))
+    pairs = [*zip(a[1:-2], b[1:-2]), *zip(a.tokens, b.tokens), *zip(a.look, b.look)]
+    return all(np.array_equal(x, y) for x, y in pairs)
 
 
 def test_looking_more_often_does_not_change_what_is_learned_and_a_seed_gives_the_same_bits():
@@ -130,7 +131,7 @@ def test_looking_more_often_does_not_change_what_is_learned_and_a_seed_gives_the
 def test_with_one_update_a_rollout_kl_cov_is_grpo_bit_for_bit_and_with_two_it_is_not():
     grpo, kl = replace(SHORT, minibatches=1), replace(SHORT, minibatches=1, method="kl-cov", beta=5.0)
     a, b = last(grpo), last(kl)
-    assert np.array_equal(a.look.pi, b.look.pi) and b.touched.any()
+    assert np.array_equal(a.look.pi, b.look.pi) and b.tokens.touched.any()
     a, b = (last(replace(c, minibatches=2, lr=3e-3)) for c in (grpo, kl))
     assert not np.array_equal(a.look.pi, b.look.pi)
 
@@ -161,7 +162,7 @@ def test_groups_are_dealt_once_each_and_only_those_that_teach():
 def test_where_every_answer_is_wrong_nothing_is_learned_and_entropy_is_that_of_even_words():
     zeros = [np.zeros_like(w) for w in warm()]
     first, *_, final = entropy_language(SHORT, np.random.default_rng(0), 1, zeros)
-    assert (final.groups == [1, 0, 0]).all() and len(final.cov) == 0
+    assert (final.groups == [1, 0, 0]).all() and len(final.tokens.cov) == 0
     assert final.entropy == pytest.approx(np.full(2, np.log(74)), abs=1e-5)
     assert np.array_equal(first.look.pi, final.look.pi)
 
@@ -173,6 +174,15 @@ def test_a_live_knob_acts_on_the_next_rollout_and_one_that_restarts_is_refused()
     assert not np.array_equal(moved.look.pi, last(replace(SHORT, steps=1)).look.pi)
     with pytest.raises(ValueError, match="size"):
         learner.send(replace(SHORT, size=5))
+
+
+def test_a_rescue_is_kl_cov_from_its_rollout_on():
+    cfg = replace(SHORT, steps=3, lr=3e-3, rescue=2)
+    learner = entropy_language(replace(cfg, rescue=0), np.random.default_rng(0), 1)
+    for _ in range(3):
+        snap = next(learner)                                              # before the first, and two of GRPO
+    snap = learner.send(replace(cfg, rescue=0, method="kl-cov"))
+    assert same(snap, last(cfg)) and snap.tokens.touched.any()
 
 
 def test_an_entropy_bonus_raises_entropy():
@@ -192,8 +202,8 @@ def test_the_reference_holds_the_policy_where_it_began():
 def test_every_method_runs_and_gives_a_covariance_for_each_real_token(method):
     snap = last(replace(SHORT, method=method, temperature=0.9, alpha=0.01, reference=0.01))
     taught = SHORT.runs * SHORT.prompts if method in ("ppo", "reinforce") else snap.groups[:, 1].sum() * SHORT.prompts
-    assert len(snap.cov) == len(snap.touched) == round(taught) * SHORT.K * 5
-    assert np.isfinite(snap.cov).all() and snap.touched.any() == (method in ("clip-cov", "kl-cov"))
+    assert [len(u) for u in snap.tokens] == [round(taught) * SHORT.K * 5] * 5
+    assert np.isfinite(snap.tokens.cov).all() and snap.tokens.touched.any() == (method in ("clip-cov", "kl-cov"))
     assert snap.look.pi.sum(-1) == pytest.approx(np.ones((6, 5)), abs=1e-5)
 
 
