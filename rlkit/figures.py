@@ -55,7 +55,7 @@ LOOK = {
     "density": Look(OURS, "longdash", "hash"),
     "target": Look(EXACT, "dot", "line-ns"),
     "DoC": Look(OURS, "solid", "octagon"),
-    "RCSL": Look(BASELINE, "dash", "square-open"),
+    "RCSL": Look(BASELINE, "dash", "square-x"),
     "VAE": Look(PURPLE, "dashdot", "cross"),
     "DT": Look(SKY, "longdash", "bowtie"),
     "earned": Look(OURS, "solid", "hexagon2"),
