@@ -109,3 +109,20 @@ def test_an_edge_is_as_wide_as_it_is_likely_and_points_at_the_child():
         to = [np.hypot(x - a, y - b) for a, b in zip(nodes["x"], nodes["y"])]
         assert int(np.argmin(to)) == int(text[4])
     assert len(f.graph(np.zeros((3, 3))).traces) == 10                    # the same traces in every frame
+
+
+def test_a_table_shows_its_numbers_and_its_words_at_the_same_place():
+    pane = f.heat([[0.1, 0.9], [0.0, 0.0]], ["l", "r"], ["up", "down"], "x", "y", text=[["a", "b"], ["c", "d"]])
+    heat, words = pane.traces
+    assert heat["z"][0, 1] == 0.9 and (heat["x"][1], heat["y"][0]) == ("r", "up")
+    assert dict(zip(words["text"], zip(words["x"], words["y"])))["b"] == ("r", "up")
+    assert pane.y["autorange"] == "reversed"                               # the first row stands on top
+
+
+def test_squares_have_the_area_of_their_chance_and_fade_where_seldom_met():
+    p = np.array([[0.25, 0.75], [1.0, np.nan]])
+    (squares,) = f.chances(["met", "never"], p, [1.0, 0.0], ["l", "r"], "action").traces
+    assert len(squares["x"]) == 3                                          # no square where there is no action
+    area = (np.array(squares["marker"]["size"]) - 2) ** 2
+    assert area[1] / area[0] == pytest.approx(3) and area[2] / area[0] == pytest.approx(4)
+    assert squares["marker"]["opacity"][2] < 0.2 < squares["marker"]["opacity"][0]

@@ -60,7 +60,7 @@ sparsest = Exercise(
     "(parent, child), with which all of 64 teams reach the best by the natural gradient (α = 0.05, 600 updates).",
     [
         Case("all teams reach the best", None, 1.0, look=lambda e: _share(checked(e, 4))),
-        Case("fewer edges would do", None, "as few as possible", look=lambda e: len(checked(e, 4)),
+        Case("with as few edges as possible", None, "as few as possible", look=lambda e: len(checked(e, 4)),
              holds=lambda count: count == 3),
     ],
     hints=["Who must know what? The payoff joins 0 with 1, 1 with 2, 2 with 3.",

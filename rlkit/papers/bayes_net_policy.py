@@ -165,6 +165,18 @@ def contexts(game: TeamGame, edges: Edges, joint: np.ndarray, tables: Sequence[n
     return names[:most], np.array(rows)[:most], np.array(met)[:most]
 
 
+@dataclass(frozen=True)
+class StagConfig:
+    """The stag hunt of two, for its map of basins."""
+
+    edges: tuple = knob(((0, 1),), graph=2, says="edges: an arrow j → i lets i see what j has chosen")
+    k: float = knob(10.0, 0.0, 30.0, symbol="k", least=0, says="price of a miss: what both pay if they do not agree")
+
+    def __post_init__(self):
+        check(self)
+        object.__setattr__(self, "edges", checked(self.edges, 2))
+
+
 class Basin(NamedTuple):
     p: np.ndarray                    # [N] probability of the stag at the start: agent 0's, agent 1's
     V: np.ndarray                    # [N, N] where the run ends: V[x, y] from (p[x], p[y])
