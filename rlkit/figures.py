@@ -67,6 +67,7 @@ LOOK = {
     "second order": Look(GREEN, "longdash", "diamond-wide"),
     "visits frozen": Look(BROKEN, "dot", "x-open"),
     "formula": Look(BASELINE, "dash", "square-open"),
+    "fitted law": Look(EXACT, "dash", "hourglass"),
 }
 SPARE = [
     Look(OURS),
