@@ -67,7 +67,8 @@ LOOK = {
     "second order": Look(GREEN, "longdash", "diamond-wide"),
     "visits frozen": Look(BROKEN, "dot", "x-open"),
     "formula": Look(BASELINE, "dash", "square-open"),
-    "fitted law": Look(EXACT, "dash", "hourglass"),
+    "fitted law": Look(EXACT, "longdash", "bowtie"),
+    "law of the first third": Look(BROKEN, "dot", "bowtie-open"),
 }
 SPARE = [
     Look(OURS),
