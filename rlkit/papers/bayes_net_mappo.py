@@ -100,7 +100,7 @@ class Config:
 class Snapshot(NamedTuple):
     step: int
     ret: np.ndarray              # [R] return per episode while learning: with the graph, actions drawn
-    alone: np.ndarray            # [R] the same team in the same moment without any edge; NaN where it was not asked for
+    alone: np.ndarray | None     # [R] the same team at the same moment, told nothing; None where it was not asked for
     density: np.ndarray          # [R] share of the n(n-1)/2 possible edges that were drawn
     adjacency: np.ndarray        # [R, n, n] how often j was a parent of i
     target: float                # η
@@ -199,11 +199,12 @@ def play(team: Team, world, obs: np.ndarray, steps: int, eta: float, rngs) -> tu
     return obs, Batch(*map(np.stack, arrays), list(graphs))
 
 
-def mappo(cfg: Config, rng: np.random.Generator, every: int = 10, world: Callable | None = None
-          ) -> Generator[Snapshot, Config | None, None]:
+def mappo(cfg: Config, rng: np.random.Generator, every: int = 10, world: Callable | None = None,
+          alone: bool = True) -> Generator[Snapshot, Config | None, None]:
     """Learn, R teams at once, one episode of every copy of the world per step.
 
     world: (rngs, envs) -> a world; None takes the one that cfg names.
+    alone: whether each snapshot also plays an episode without edges, in copies of the world kept for that.
     """
     make = world or WORLDS[cfg.world]
     rngs = rng.spawn(cfg.runs)
@@ -221,8 +222,8 @@ def mappo(cfg: Config, rng: np.random.Generator, every: int = 10, world: Callabl
         if step % every == 0 or step == cfg.steps:
             A = np.mean([g.A.mean(1) for g in seen.graphs], axis=0)       # [R, n, n]
             pairs = team.n * (team.n - 1) / 2
-            sent = yield Snapshot(step, _per_episode(seen), without_edges(team, make, seeds, cfg.envs),
-                                  A.sum((1, 2)) / pairs, A, eta, entropy)
+            told_nothing = without_edges(team, make, seeds, cfg.envs) if alone else None
+            sent = yield Snapshot(step, _per_episode(seen), told_nothing, A.sum((1, 2)) / pairs, A, eta, entropy)
             cfg = accept(sent, cfg)
 
 
@@ -235,7 +236,7 @@ def compare(cfg: Config, rng: np.random.Generator, every: int = 10) -> Generator
     ways = [lambda c: replace(c, graph="product", **plain), lambda c: replace(c, graph="complete", **plain),
             lambda c: c]
     seed = int(rng.integers(2**63))
-    runs = [mappo(way(cfg), np.random.default_rng(seed), every) for way in ways]
+    runs = [mappo(way(cfg), np.random.default_rng(seed), every, alone=way is ways[2]) for way in ways]
     snaps = [next(run) for run in runs]
     while True:
         sent = yield Compared(snaps[0].step, *snaps)

@@ -217,3 +217,16 @@ def test_on_climbing_the_edge_is_worth_eleven_and_none_seven():
                          for g, a in (("product", False), ("complete", False), ("complete", True)))
     assert np.median(none.ret) == pytest.approx(7, abs=0.2) and np.median(all_.ret) == pytest.approx(11, abs=0.2)
     assert np.median(alone.alone) == pytest.approx(11, abs=0.2) and alone.density.max() == 0
+
+
+def test_the_two_ends_are_references_whatever_the_chosen_graph_does():
+    cfg = Config(**SMALL, graph="learned edges")
+    run = bn.compare(cfg, RNG(0), every=1)
+    first = next(run)
+    assert first.product.density.max() == 0 and first.complete.density.min() == 1 and first.product.alone is None
+    rest = [run.send(replace(cfg, resample=True, alpha=1.0, anneal=True)), *run]
+    plain = list(bn.compare(cfg, RNG(0), every=1))
+    assert [s.step for s in rest] == [2, 3, 4] and len(plain) == 4
+    assert np.array_equal(rest[-1].product.ret, plain[-1].product.ret)
+    assert np.array_equal(rest[-1].complete.ret, plain[-1].complete.ret)
+    assert not np.array_equal(rest[-1].chosen.entropy, plain[-1].chosen.entropy)
