@@ -67,7 +67,7 @@ LOOK = {
     "second order": Look(GREEN, "longdash", "diamond-wide"),
     "visits frozen": Look(BROKEN, "dot", "x-open"),
     "formula": Look(BASELINE, "dash", "square-open"),
-    "fitted law": Look(EXACT, "longdash", "bowtie"),
+    "fitted law": Look(EXACT, "dash", "asterisk"),
     "law of the first third": Look(BROKEN, "dot", "bowtie-open"),
 }
 SPARE = [
