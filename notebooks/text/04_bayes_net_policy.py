@@ -34,21 +34,21 @@ def picture(history, cfg):
     plan = np.tensordot(game.start, s.joint[team], 1).reshape(-1, len(A))
     rows = ["".join(map(str, i)) for i in np.ndindex(game.actions[:-1])]
     pay = [[f"{v:.3g}".replace("-", "−") for v in row] for row in bn.payoff(game).reshape(plan.shape)]
-    joint = figures.heat(plan, A, rows, f"action of agent {cfg.n - 1}", "action of agent 0" if cfg.n == 2 else "actions before it",
-                         f"Team {team}: how often (blue), for what pay", text=pay if len(rows) < 20 else None)
-    local = figures.chances(*bn.contexts(game, s.edges, s.joint, s.tables, team), A, "action", f"Team {team}: who answers what, and how")
+    joint = figures.heat(plan, A, rows, f"action of agent {cfg.n - 1}", "action of agent 0" if cfg.n == 2 else "the others' actions",
+                         f"Team {team}: plan, and pay", text=pay if len(rows) < 20 else None)
+    local = figures.chances(*bn.contexts(game, s.edges, s.joint, s.tables, team), A, "action", f"Team {team}: agent | sees")
     V = {"with edges" if any(h.edges for h in history) else "no edge": np.array([h.V for h in history])}
     if min(h.eta for h in history) < 1:
         V["edges cut now"] = np.array([h.cut for h in history])
     value = figures.level(figures.curves(steps, V, "updates", "value V", f"{cfg.runs} teams", steps=True, x_range=(0, cfg.steps)), best, "best")
     gaps = {n: np.maximum([getattr(h, f) for h in history], 1e-6) for n, f in (("gap", "gap"), ("perfect gap", "perfect"))}
-    gap = figures.curves(steps, gaps, "updates", "gap", "What could one agent alone gain?", steps=True, x_range=(0, cfg.steps), log_y=True, y_range=(1e-6, 100))
+    gap = figures.curves(steps, gaps, "updates", "gap", "Gain of one alone", steps=True, x_range=(0, cfg.steps), log_y=True, y_range=(1e-6, 100))
     says = (f"After {s.step} updates {np.mean(s.V > .95 * best):.0%} of {cfg.runs} teams earn the best, {best:.3g}; the mean is {s.V.mean():.3g}. "
             f"Median gap {np.median(s.gap):.2g}, perfect gap {np.median(s.perfect):.2g}.")
     return figures.board([joint, local, value, gap], says=says, height=620)
 
 
-alone = bn.Config(edges=(), method="NPG", alpha=0.005, steps=20_000)
+alone = bn.Config(edges=(), method="NPG", alpha=0.005, steps=30_000)
 off = dict(n=2, edges=((0, 1),), method="PG", alpha=0.1, steps=6000)
 presets = {"No edge": alone, "Complete": replace(alone, edges=((0, 1),)), "Nearly Nash is not optimal": replace(alone, head=10.0, scale=0.3, **off),
            "Symmetry": replace(alone, game="permutation", n=3, scale=0.0, method="PG", alpha=0.3, steps=10_000),
@@ -59,15 +59,15 @@ live.Panel(bn.learn, alone, picture, title="A team, and who answers whom", prese
            knobs=["edges", "game", "n", "method", "alpha", "tau", "density", "schedule", "k", "scale", "team", "seed"])
 
 # %% [markdown]
-# **What you see.** *Top left*: the joint policy of one team, blue on what each cell pays. *Top right*: the same as local tables, one row for each
-# thing an agent may have seen; the size of a square is a probability, and rows that are seldom met are faint. *Bottom left*: the value of 32 teams,
+# **What you see.** *Top left*: the joint policy of one team: the bluer a cell, the more often it is played; the number is what it pays. *Top right*: the same as local tables;
+# row 1|0 is what agent 1 does if it saw a 0; the area of a square is a probability, and rows that are seldom met are faint. *Bottom left*: the value of 32 teams,
 # median and middle half. *Bottom right*: what the best change of one agent would gain, twice: weighed by what is met (*gap*), and in
 # the worst context of all, met or not (*perfect gap*).
 #
 # **Try now.** (1) Press **Run**, and draw the edge 0 → 1 when the curve has settled (or **Pause** first). The value does not jump: a new edge copies
 # the table, so nothing changes *at that moment*; then the rows part, and all 32 teams climb. Take the edge away again: they stay. Why? (2) *Nearly
 # Nash*: everybody starts at (1, 1). Gap near 0, perfect gap 41. Switch the gradient to NPG while it runs. (3) *Symmetry*: three agents must all differ, and
-# start from zeros. Predict the curve; then draw 0 → 1, 0 → 2 and 1 → 2, one by one. (4) Draw both 0 → 1 and 1 → 0.
+# start from zeros. Predict the curve; then draw 0 → 1, 0 → 2 and 1 → 2, one by one. (4) Now draw a cycle.
 
 # %% [markdown]
 # ## The setting, and the idea

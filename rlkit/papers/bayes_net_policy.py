@@ -151,6 +151,7 @@ def contexts(game: TeamGame, edges: Edges, joint: np.ndarray, tables: Sequence[n
              most: int = 16) -> tuple[list[str], np.ndarray, np.ndarray]:
     """The rows of all local tables of one run: (names, π [rows, A], how often each is met [rows]).
 
+    A row is named agent|what its parents did, in the order of their numbers: `2|01`.
     Averaged over states (observations) as visited from the start law; agents with fewer actions get NaN.
     """
     names, rows, met, A = [], [], [], max(game.actions)
@@ -159,7 +160,7 @@ def contexts(game: TeamGame, edges: Edges, joint: np.ndarray, tables: Sequence[n
         p = tables[i][run].mean(0)                                        # [b_0, …]
         for row in product(*(range(game.actions[j]) for j in pa)):
             at = tuple(dict(zip(pa, row)).get(j, slice(None) if j == i else 0) for j in range(game.n))
-            names.append(f"agent {i}" + (" sees " + " ".join(map(str, row)) if pa else ""))
+            names.append(f"{i}|" + "".join(map(str, row)) if pa else str(i))
             rows.append(np.r_[p[at], np.full(A - game.actions[i], np.nan)])
             met.append(weight[tuple(dict(zip(pa, row)).get(j, slice(None)) for j in range(game.n))].sum())
     return names[:most], np.array(rows)[:most], np.array(met)[:most]

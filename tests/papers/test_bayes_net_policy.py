@@ -372,7 +372,7 @@ def test_the_quick_basin_is_that_of_many_small_steps():
 def test_contexts_carry_their_chances():
     game, tables = games.climbing(), policy(games.climbing(), EDGE, runs=2)
     names, p, met = bn.contexts(game, EDGE, exact.joint(game, tables), tables, run=1)
-    assert names == ["agent 0", "agent 1 sees 0", "agent 1 sees 1", "agent 1 sees 2"]
+    assert names == ["0", "1|0", "1|1", "1|2"]
     assert p[0] == pytest.approx(tables[0][1, 0, :, 0]) and p[2] == pytest.approx(tables[1][1, 0, 1])
     assert met == pytest.approx(np.r_[1, tables[0][1, 0, :, 0]])
 
