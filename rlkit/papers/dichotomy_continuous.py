@@ -53,10 +53,10 @@ class Config:
     Z: int = knob(4, 2, 8, symbol="Z", least=1, restart=True, says="codes")
     n: int = knob(300, 100, 1000, symbol="N", log=True, unit="episodes", least=20, restart=True, says="data size")
     at_once: int = knob(2, 1, 20, unit="steps", least=1, says="steps of each episode in a minibatch")
-    lr: float = knob(3e-3, 1e-4, 1e-2, log=True, symbol="lr", above=0, says="Adam's first step; it falls to 0")
+    lr: float = knob(1e-2, 1e-4, 3e-2, log=True, symbol="lr", above=0, says="Adam's first step; it falls to 0")
     hidden: int = knob(64, 16, 128, log=True, least=1, restart=True, says="width of the hidden layers")
     games: int = knob(100, 20, 1000, log=True, least=2, says="games each policy plays at each look")
-    steps: int = knob(400, 100, 3000, log=True, least=1, restart=True, says="updates")
+    steps: int = knob(600, 100, 3000, log=True, least=1, restart=True, says="updates")
     runs: int = knob(5, 1, 16, symbol="R", least=1, restart=True, says="datasets and networks")
     seed: int = knob(0, 0, 99, least=0, restart=True, says="which random numbers")
     __post_init__ = check
@@ -207,7 +207,7 @@ def _data(cfg, rng):
     x = np.concatenate([s[..., :3], a, np.ones_like(a)], -1).astype(float)            # [T, R, N, 5]
     y = (obs[1:, ..., 2:3] - s[..., 2:3]).astype(float)                   # change of speed
     rest = y - x @ np.linalg.lstsq(x.reshape(-1, 5), y.reshape(-1, 1), rcond=None)[0]
-    rest /= np.sqrt(rest.var((1, 2), keepdims=True) + 0.04 * rest.var() + 1e-12)  # floor: where sin t = 0
+    rest /= np.sqrt(rest.var((1, 2), keepdims=True) + 0.04 * rest.var() + 1e-6)  # floor: where sin t = 0
     ret = reward.sum(0)                                                   # [R, N]
     was_bold = np.tile(np.arange(cfg.n) >= half, (R, 1))
     by = np.stack([ret[:, :half].mean(1), ret[:, half:].mean(1)], 1)

@@ -277,7 +277,7 @@ def lake(cfg: LakeConfig, rng: np.random.Generator,
         slow.step()
         if step % every == 0 or step == cfg.steps:
             with torch.no_grad():
-                alive = p >= p.amax(1, keepdim=True).clamp_max(max(0.02, 20 / cfg.n))     # V of an unused code: arbitrary
+                alive = p >= p.amax(1, keepdim=True).clamp_max(max(0.02, 20 / cfg.n))     # unused: no promise
                 best = torch.where(alive, v, -1.0).argmax(1).numpy()
                 tables = logpi.exp().permute(0, 2, 1, 3).double().numpy()                 # [R, Z, S, A]
                 tables /= tables.sum(-1, keepdims=True)
