@@ -47,6 +47,7 @@ LOOK = {
     "edges cut now": Look(GHOST, "dot", "circle-x-open"),
     "gap": Look(GREEN, "solid", "pentagon"),
     "perfect gap": Look(PURPLE, "dash", "star"),
+    "best told nothing": Look(EXACT, "dash", "line-nw"),
     "product": Look(BASELINE, "dash", "triangle-left"),
     "complete": Look(GREEN, "longdash", "triangle-right"),
     "learned": Look(OURS, "solid", "star-diamond"),
@@ -645,7 +646,7 @@ def graph(p: np.ndarray, title: str = "", names: Sequence[str] | None = None, li
     j, i = np.nonzero((p >= 0.03) & ~np.eye(n, dtype=bool))
     along = (at[i] - at[j]) / np.maximum(np.linalg.norm(at[i] - at[j], axis=1, keepdims=True), 1e-9)
     aside = 0.05 * np.stack([along[:, 1], -along[:, 0]], -1) * (p[i, j] >= 0.03)[:, None]  # two ways: side by side
-    tail, head = at[j] + 0.2 * along + aside, at[i] - 0.24 * along + aside
+    tail, head = at[j] + 0.25 * along + aside, at[i] - 0.36 * along + aside
     width = np.clip(np.ceil(8 * p[j, i]), 1, 8)
     for w in range(1, 9):  # one trace a width: every frame has the same nine, however many edges
         some = width == w
