@@ -160,10 +160,9 @@ def _index(spec, queue):
 
 
 def _arrive(spec, v):
-    """E v(queue + arrivals) [..., S]: the matrix of one station applied to each axis in turn."""
-    K, lead = spec.cap + 1, v.shape[:-1]
-    one = (1 - spec.arrival) * np.eye(K) + spec.arrival * np.eye(K)[np.minimum(np.arange(K) + 1, spec.cap)]
-    v = v.reshape(-1, K)
-    for _ in range(spec.n):                                               # the last axis moves to the front each time
-        v = (v @ one.T).reshape(*lead, -1, K).swapaxes(-1, -2).reshape(-1, K)
-    return v.reshape(*lead, -1)
+    """E v(queue + arrivals) [..., S], station by station: with probability `arrival` one more, if there is room."""
+    more = np.minimum(np.arange(spec.cap + 1) + 1, spec.cap)
+    shape, v = v.shape, v.reshape(*v.shape[:-1], *(spec.cap + 1,) * spec.n)
+    for axis in range(-spec.n, 0):
+        v = (1 - spec.arrival) * v + spec.arrival * v.take(more, axis)
+    return v.reshape(shape)

@@ -291,7 +291,8 @@ def _advantages(team: Team, seen: Batch, obs_after: np.ndarray, cfg: Config) -> 
     """Â, normalised within each run, and the critic's targets, [T, R, E] float32 each."""
     T, R, E = seen.reward.shape
     x = np.concatenate([seen.obs, obs_after[None]]).swapaxes(0, 1).reshape(R, (T + 1) * E, -1)
-    v = see(team.critic, x).reshape(R, T + 1, E).swapaxes(0, 1).astype(float)
+    with torch.no_grad():
+        v = team.critic(torch.from_numpy(x)).numpy().reshape(R, T + 1, E).swapaxes(0, 1).astype(float)
     adv = gae(seen.reward, seen.over, v[:-1], v[1:], np.array([0, T]), cfg.gamma, cfg.lam)
     target = adv + v[:-1]
     adv = adv - adv.mean((0, 2), keepdims=True)
