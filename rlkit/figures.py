@@ -63,6 +63,12 @@ LOOK = {
     "promised": Look(SKY, "dash", "triangle-up-open"),
     "luck": Look(BROKEN, "dash", "hourglass"),
     "skill": Look(GREEN, "solid", "star-square"),
+    "good arm": Look(OURS, "solid", "triangle-up-dot"),
+    "bad arm": Look(BASELINE, "dash", "diamond-dot"),
+    "it paid": Look(GREEN, "solid", "cross-open"),
+    "it did not": Look(BROKEN, "dash", "circle-open-dot"),
+    "acted on": Look(EXACT, "dot", "star-open"),
+    "BC": Look(GHOST, "longdash", "hexagon-open"),
     "broken": Look(BROKEN, "dot", "x"),
     "first order": Look(OURS, "solid", "circle-dot"),
     "second order": Look(GREEN, "longdash", "diamond-wide"),
@@ -429,6 +435,18 @@ def points(
         showlegend=bool(name),
     )
     return Pane(title, [trace], axis(x_title), axis(y_title, grid=True))
+
+
+def clouds(
+    groups: Mapping[str, np.ndarray], x_title: str, y_title: str, title: str = "", low=None, high=None, size: int = 6
+) -> Pane:
+    """Points in the plane in one colour and marker a group.  groups: name -> [N, 2]; low, high: of both axes."""
+    traces = []
+    for i, (name, at) in enumerate(groups.items()):
+        seen, at = look(name, i), np.asarray(at, float)
+        marker = dict(color=seen.color, symbol=seen.symbol, size=size, opacity=0.6 if len(at) > 20 else 1)
+        traces.append(dict(type="scatter", mode="markers", x=at[:, 0], y=at[:, 1], name=name, marker=marker))
+    return Pane(title, traces, axis(x_title, low, high), axis(y_title, low, high, grid=True))
 
 
 def parity(

@@ -86,6 +86,14 @@ def test_ink_is_never_mixed_so_that_a_dark_page_can_swap_it():
     assert "rgba(0,0,0,0.85)" not in str(panes) and f.EXACT in str(panes[0])
 
 
+def test_clouds_keep_their_points_and_look_different():
+    at = np.array([[0.0, 1.0], [2.0, 3.0]])
+    pane = f.clouds({"good arm": at, "bad arm": -at}, "x", "y", low=-5, high=5)
+    one, other = pane.traces
+    assert one["x"].tolist() == [0, 2] and other["y"].tolist() == [-1, -3] and pane.x["range"] == [-5, 5]
+    assert one["marker"]["symbol"] != other["marker"]["symbol"]
+
+
 def test_a_prediction_that_comes_true_lies_on_the_line():
     true = np.array([-2.0, 0.0, 1.0, np.nan])
     pane = f.parity({"first order": true, "formula": 2 * true}, true, "predicted", "came")
