@@ -33,7 +33,7 @@ Read `cost`, then `dichotomy`, then `Config`. What a latent is worth, exactly, i
 Source: Yang, Schuurmans, Abbeel & Nachum (2023), Dichotomy of Control: Separating What You Can Control from What You
 Cannot, ICLR. The closed forms, the gradient and the threshold β > λ are derived here.
 
-Axes: R runs, N kinds of episodes, Z codes, E kinds of transitions, C = S·A contexts, S states (and outcomes).
+Axes: R runs, N kinds of episodes, Z codes, E kinds of transitions, C contexts (s, a), S states (and outcomes).
 """
 
 from __future__ import annotations
@@ -168,8 +168,8 @@ class Energy:
 
     def __init__(self, rec: Records, runs: int, Z: int):
         s, a, after = rec.edge.T
-        self.pair, self.after, self.mdp = s * rec.mdp.A + a, after, rec.mdp
-        self.f = np.zeros((runs, Z, rec.mdp.S * rec.mdp.A, rec.mdp.S))                     # [R, Z, C, S]
+        met, self.pair = np.unique(s * rec.mdp.A + a, return_inverse=True)
+        self.after, self.f = after, np.zeros((runs, Z, len(met), rec.mdp.S))               # f [R, Z, C, S]
         flow = code_visits(rec, rec.weight[..., None])[..., 0, :]                          # [..., E]
         rho = flow @ np.eye(rec.mdp.S)[after]
         self.rho = np.broadcast_to(rho / rho.sum(-1, keepdims=True), (runs, rec.mdp.S))[:, None, None]
