@@ -101,10 +101,10 @@ def explore_first(seed):
 # ---- Aloha
 
 @claim(paper=CZ + ", Aloha; small world ours", scale="statistical",
-       says="on the clique, after 60 batches: told is better than not told; and new parents' actions in the update "
+       says="on the clique, after 50 batches: told is better than not told; and new parents' actions in the update "
             "(the bookkeeping fault) cost all of it")
 def told_is_better(seed):
-    cfg = dict(runs=4, steps=60)
+    cfg = dict(runs=4, steps=50)
     none = _end(seed, graph="product", **cfg).ret
     complete, learned = (_end(seed, graph=g, **cfg).ret for g in ("complete", "learned edges"))
     broken = _end(seed, graph="complete", resample=True, **cfg).ret
