@@ -368,10 +368,3 @@ def cartpole_collapses(seed):
 def coefficients_grow_with_size(seed):
     return not_here("a straight line in log size", "the paper plots five models of one family and prints no table; "
                     "read off by eye, b - a in mathematics is 0.145 at 0.5 and 0.455 at 32 billion parameters")
-
-
-@claim(paper=CUI + ", Section 2",
-       says="of 11 runs of 2400 steps, the first 200 spend 73 % of the entropy and bring 76 % of the gain")
-def early_steps_spend_most(seed):
-    return not_here("73 % and 76 %", "language models of 0.5 to 32 billion parameters; what our small one spends "
-                    "stands in the language-model table")
