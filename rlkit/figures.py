@@ -650,7 +650,7 @@ def graph(p: np.ndarray, title: str = "", names: Sequence[str] | None = None, li
     p, n = np.asarray(p, float), len(p)
     turn = np.pi / 2 - 2 * np.pi * np.arange(n) / n + (np.pi / 4 if n == 4 else 0)
     at = np.stack([np.cos(turn), np.sin(turn)], -1)  # [n, 2]
-    traces, seen = [], look("learned")
+    traces, seen, thick = [], look("learned"), min(1.0, 5 / n)
     if links is not None:
         a, b = np.nonzero(np.triu(links, 1))
         short = 0.2 * (at[b] - at[a]) / np.linalg.norm(at[b] - at[a], axis=1, keepdims=True)
@@ -667,7 +667,7 @@ def graph(p: np.ndarray, title: str = "", names: Sequence[str] | None = None, li
     j, i = np.nonzero((p >= 0.03) & ~np.eye(n, dtype=bool))
     along = (at[i] - at[j]) / np.maximum(np.linalg.norm(at[i] - at[j], axis=1, keepdims=True), 1e-9)
     aside = 0.05 * np.stack([along[:, 1], -along[:, 0]], -1) * (p[i, j] >= 0.03)[:, None]  # two ways: side by side
-    tail, head = at[j] + 0.25 * along + aside, at[i] - 0.36 * along + aside
+    tail, head = at[j] + (0.05 + 0.2 * thick) * along + aside, at[i] - (0.12 + 0.24 * thick) * along + aside
     width = np.clip(np.ceil(8 * p[j, i]), 1, 8)
     for w in range(1, 9):  # one trace a width: every frame has the same nine, however many edges
         some = width == w
@@ -676,7 +676,7 @@ def graph(p: np.ndarray, title: str = "", names: Sequence[str] | None = None, li
                 type="scatter",
                 mode="lines",
                 **_segments(tail[some], head[some]),
-                line=dict(color=seen.color, width=w),
+                line=dict(color=seen.color, width=w * thick**1.5),
                 opacity=0.25 + 0.09 * w,
                 hoverinfo="skip",
                 showlegend=False,
@@ -691,7 +691,7 @@ def graph(p: np.ndarray, title: str = "", names: Sequence[str] | None = None, li
             marker=dict(
                 symbol="triangle-up",
                 angle=np.degrees(np.arctan2(along[:, 0], along[:, 1])),
-                size=7 + 10 * p[j, i],
+                size=(7 + 10 * p[j, i]) * thick,
                 color=seen.color,
                 opacity=0.25 + 0.75 * p[j, i],
                 line=dict(width=0),
@@ -708,7 +708,7 @@ def graph(p: np.ndarray, title: str = "", names: Sequence[str] | None = None, li
             x=at[:, 0],
             y=at[:, 1],
             text=list(names or map(str, range(n))),
-            marker=dict(symbol="circle-open", size=30, color=EXACT, line=dict(width=1.5)),
+            marker=dict(symbol="circle-open", size=15 + 15 * thick, color=EXACT, line=dict(width=1.5)),
             textfont=dict(size=14, color=EXACT),
             hoverinfo="skip",
             showlegend=False,
