@@ -40,7 +40,7 @@ class Config:
     method: str = knob("grpo", choices=losses.METHODS, says="the loss: what is done about entropy, and what is not")
     rescue: int = knob(0, 0, 300, unit="rollouts", least=0,
                        says="from this rollout on the method is KL-Cov; 0: never")
-    lr: float = knob(3e-4, 3e-5, 3e-3, log=True, symbol="η", above=0, says="learning rate of Adam")
+    lr: float = knob(6e-4, 6e-5, 6e-3, log=True, symbol="η", above=0, says="learning rate of Adam")
     alpha: float = knob(0.0, 0.0, 0.4, symbol="α", least=0, says="entropy bonus, added to any method")
     kl_share: float = knob(0.3, 0.002, 1.0, log=True, symbol="k", least=0, most=1,
                            says="KL-Cov: share of tokens, of largest covariance, that are held")
@@ -66,6 +66,8 @@ class Config:
     runs: int = knob(2, 1, 8, symbol="R", least=1, restart=True, says="runs side by side")
     steps: int = knob(300, 50, 1000, log=True, unit="rollouts", least=1, restart=True, says="rollouts")
     seed: int = knob(0, 0, 99, least=0, restart=True, says="which random numbers")
+    look: int = knob(1, 1, PROBES, least=1, most=PROBES, says="microscope: which prompt")
+    word: int = knob(1, 1, 5, least=1, most=5, says="microscope: which word of the answer")
     evaluation: int = knob(64, 16, 512, unit="prompts", log=True, least=PROBES, restart=True,
                            says="fixed prompts of an evaluation, 16 answers each")
 

@@ -1,0 +1,37 @@
+"""The law where it is true, and the words with which it is refused."""
+
+import numpy as np
+import pytest
+
+from rlkit.papers.entropy_law import foresee, law
+
+H = np.linspace(0.9, 0.1, 20)
+
+
+def test_points_on_a_curve_give_the_curve_its_ceiling_and_the_end():
+    found = law(H, 0.65 - 0.26 * np.exp(H))
+    assert (found.law.a, found.law.b, found.law.ceiling, found.r2) == pytest.approx((0.26, 0.65, 0.39, 1), abs=1e-9)
+    early = foresee(H, 0.65 - 0.26 * np.exp(H), 9)
+    assert early.predicted == pytest.approx(early.reached) and early.missed == pytest.approx(0, abs=1e-9)
+
+
+def test_what_an_early_fit_misses_is_the_error_on_the_points_it_has_not_seen():
+    R = 0.65 - 0.26 * np.exp(H) + np.where(np.arange(20) >= 10, 0.1, 0.0)
+    early = foresee(H, R, 10)
+    assert early.missed == pytest.approx(0.1) and early.reached - early.predicted == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("H, R, words", [
+    (H[:5], np.linspace(0, 1, 5), "5 points so far"),
+    (0.5 + H / 20, np.linspace(0, 1, 20), "e\\^H has moved by"),
+    (H, np.linspace(1, 0, 20), "no trade-off visible"),
+    ([], [], "0 points"),
+])
+def test_too_little_is_refused_with_words(H, R, words):
+    import re
+    found = law(H, R)
+    assert found.law is None and np.isnan(found.r2) and re.search(words, found.words)
+
+
+def test_a_ceiling_above_one_is_called_what_it_is():
+    assert "above 1" in law(H, 1.5 - 0.4 * np.exp(H)).words
