@@ -49,7 +49,7 @@ def _end(cfg: Config, seed: int = 0):
 
 
 def _priced(beta) -> Config:
-    return Config(world="lottery", phi=0.5, eps=0.5, lam=3.0, beta=float(beta), steps=800)
+    return Config(world="lottery", phi=0.5, eps=0.5, lam=3.0, beta=float(beta), steps=500)
 
 
 price = Exercise(
@@ -73,7 +73,7 @@ SIZES = (100, 200, 400, 800, 1600)
 
 def gain(n, runs: int = 16) -> tuple[float, float]:
     """Mean over runs of what DoC earns beyond RCSL on the lake with n episodes, and its standard error."""
-    s = _end(Config(world="lake", p=2 / 3, lam=10.0, beta=30.0, steps=300, runs=runs, n=float(n)))
+    s = _end(Config(world="lake", p=2 / 3, lam=10.0, beta=30.0, steps=200, runs=runs, n=float(n)))
     x = s.earned - s.rcsl[:, -1]
     return float(x.mean()), float(x.std(ddof=1) / runs**0.5)
 
@@ -99,7 +99,7 @@ data = Exercise(
 
 
 def _duel(changes: dict):
-    s = _end(replace(Config(world="lake", p=2 / 3, lam=10.0, beta=20.0, steps=300, runs=16), **changes))
+    s = _end(replace(Config(world="lake", p=2 / 3, lam=10.0, beta=20.0, steps=200, runs=16), **changes))
     return s.rcsl[:, -1] - s.earned
 
 
@@ -124,7 +124,7 @@ rival = Exercise(
         Case("settings of Config, as a dict", None, "a dict of fields of Config and valid values", holds=_known),
         Case("a fair fight: DoC, with β > λ and the right sign", None, "β > λ, method='DoC', wrong_sign=False",
              holds=lambda c: c.get("beta", 20.0) > c.get("lam", 10.0) and c.get("method", "DoC") == "DoC"
-             and not c.get("wrong_sign", False) and c.get("runs", 16) == 16 and c.get("steps", 300) >= 300),
+             and not c.get("wrong_sign", False) and c.get("runs", 16) == 16 and c.get("steps", 300) >= 200),
         Case("RCSL earns more", None, "RCSL - DoC > 0.02, by two standard errors", holds=_beats),
     ],
     hints=["What does DoC need that RCSL does not? Many proposals, and enough data to tell codes apart.",

@@ -205,12 +205,23 @@ def chosen(p: np.ndarray, V: np.ndarray, K: float, floor: float = 0.0) -> np.nda
     return out
 
 
-# ---- two latents that need no learning
+# ---- latents that need no learning
 
 
 def return_code(rec: Records) -> np.ndarray:
     """q(z|τ) = 1[z = R(τ)], [..., N, G]: the latent of return-conditioned learning, one code for each return."""
     return (rec.ret[..., None] == rec.levels).astype(float)
+
+
+def best_share(rec: Records, share: float) -> np.ndarray:
+    """q [..., N, 2]: is the episode among the best `share` of the data (code 1)?  Equal returns share the last places.
+
+    Copying code 1 is the usual rival "x % BC"; its "promise" is the mean return of what it copies.
+    """
+    better = (rec.weight[..., None, :] * (rec.ret[..., None, :] > rec.ret[..., :, None])).sum(-1)   # [..., N] above it
+    same = (rec.weight[..., None, :] * (rec.ret[..., None, :] == rec.ret[..., :, None])).sum(-1)
+    top = np.clip((share - better) / np.where(same > 0, same, 1.0), 0.0, 1.0)
+    return np.stack([1 - top, top], -1)
 
 
 def kuhn(rec: Records, behaviour: np.ndarray) -> np.ndarray:

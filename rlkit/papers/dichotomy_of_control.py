@@ -101,8 +101,8 @@ class Config:
     decode: str = knob("sample", choices=("sample", "argmax"),
                        says="how π is followed: drawn from, as the theorem has it, or its likeliest action")
     wrong_sign: bool = knob(False, says="q climbs with f: a mistake of the released code")
-    alpha: float = knob(0.05, 0.005, 0.2, log=True, symbol="α", above=0, says="step size of Adam on q")
-    steps: int = knob(400, 100, 1500, log=True, least=1, restart=True, says="updates")
+    alpha: float = knob(0.1, 0.01, 0.5, log=True, symbol="α", above=0, says="step size of Adam on q")
+    steps: int = knob(300, 100, 1500, log=True, least=1, restart=True, says="updates")
     runs: int = knob(8, 1, 32, symbol="R", least=1, restart=True, says="runs at once: data and first guess of q")
     seed: int = knob(0, 0, 99, least=0, restart=True, says="which random numbers")
     __post_init__ = check

@@ -13,6 +13,7 @@ from rlkit.mdp import evaluate, simulate, solve
 from rlkit.papers import dichotomy_exact as exact
 from rlkit.papers import dichotomy_of_control as doc
 from rlkit.papers.dichotomy_exact import book, chosen, enumerate_episodes, from_episodes, kuhn, return_code, worth
+from rlkit.papers.dichotomy_experiment import curves, in_words, standings
 from rlkit.papers.dichotomy_of_control import Config, dichotomy
 
 RNG = np.random.default_rng
@@ -160,6 +161,35 @@ def test_return_conditioning_on_the_arms_is_a_coin(p):
     assert b.pi[0, 0, 0] == pytest.approx(p**2 / (p**2 + (1 - p) ** 2), abs=1e-12)
 
 
+def test_copying_the_best_share_is_asking_for_success_where_one_in_so_many_succeeds():
+    rec = bandit(0.1)                                                     # 18 % succeed
+    for share in (0.05, 0.1, 0.18):
+        best = book(rec, exact.best_share(rec, share))
+        assert best.p[1] == pytest.approx(share) and best.V[1] == pytest.approx(1) and worth(rec, best.pi)[1] == (
+            pytest.approx(0.5))
+    assert book(rec, exact.best_share(rec, 0.36)).V[1] == pytest.approx(0.5)
+    assert book(rec, exact.best_share(rec, 1.0)).V[1] == pytest.approx(0.18)
+
+
+def test_episodes_are_told_in_words_and_the_curves_are_those_of_the_worlds():
+    for world, n in (("arms", 4), ("lottery", 6), ("tree", 4)):
+        rec, _ = doc.problem(Config(world=world), RNG(0))
+        assert len(set(in_words(world, rec))) == n
+    assert "ticket, good way: lost (0.1)" in in_words("lottery", ticket())
+    c = curves(Config(steps=300, lam=1.0), points=5)
+    assert c.asked == pytest.approx(np.full(5, 0.5)) and c.best == pytest.approx(1 - c.p)
+    assert (c.promised[0] > 0.9).all() and c.earned[-1] == pytest.approx(np.full(4, 0.9), abs=0.02)
+    with pytest.raises(ValueError, match="the lake has too many episodes"):
+        curves(Config(world="lake"))
+
+
+def test_the_standings_of_the_lottery():
+    rows, best = standings(Config(world="lottery", phi=0.5, eps=0.5))
+    assert best == 0.5 and rows["RCSL"][1] == pytest.approx(np.full(8, 0.145)) and rows["BC"][1][0] == (
+        pytest.approx(0.2225))
+    assert rows["DoC"][1] == pytest.approx(np.full(8, 0.5), abs=0.02)
+
+
 @pytest.mark.parametrize("p", [0.1, 0.3, 0.6])
 def test_bayes_is_the_counts_of_the_data(p):
     rec = ticket(p)
@@ -228,7 +258,7 @@ def test_luck_planted_in_a_latent_is_found():
 @pytest.mark.parametrize("p", [0.1, 0.3, 0.45])
 @pytest.mark.parametrize("energy", ["best", "climbs"])
 def test_past_the_threshold_doc_earns_what_it_promises(p, energy):
-    s = last(Config(p=p, beta=3.0, Z=4, steps=1500, energy=energy))
+    s = last(Config(p=p, beta=3.0, Z=4, steps=700, energy=energy))
     assert s.earned == pytest.approx(np.full(8, 1 - p), abs=0.01)         # 200 runs stay within 0.002
     assert s.promised == pytest.approx(s.earned, abs=0.01) and s.luck.max() < 1e-3
 
