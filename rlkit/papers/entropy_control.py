@@ -40,7 +40,7 @@ class ControlConfig:
     alpha: float = knob(0.0, 0.0, 0.1, symbol="α", says="entropy bonus: paid for randomness")
     gamma: float = knob(0.99, 0.9, 0.999, symbol="γ", least=0, most=1, says="discount of a step")
     lam: float = knob(0.95, 0.0, 1.0, symbol="λ", least=0, most=1, says="advantage: 0 trusts the critic, 1 the returns")
-    optimiser: str = knob("adam", choices=("adam", "sgd"), restart=True, says="who turns gradients into steps")
+    optimiser: str = knob("adam", choices=("adam", "sgd"), restart=True, says="optimiser: who turns gradients into steps")
     envs: int = knob(8, 2, 32, symbol="B", least=1, restart=True, says="poles watched by each run")
     T: int = knob(32, 8, 128, symbol="T", unit="steps", least=2, restart=True, says="steps of each pole an update")
     hidden: int = knob(32, 8, 128, log=True, least=1, restart=True, says="width of the hidden layer")
