@@ -88,3 +88,17 @@ def test_foraging_is_the_package_s_own_game():
         if over[0, 0]:
             expected, finished = env.reset()[0], finished + 1
     assert finished >= 3 and (teams.n, teams.actions, teams.features, teams.horizon) == (2, 6, 9, 50)
+
+
+def test_the_food_lifted_together_is_worth_one_and_ends_the_episode():
+    teams = ForagingTeams(COOP, [RNG(0)], 1)
+    teams.reset()
+    game = teams.games[0][0]
+    row, column = np.argwhere(game.field)[0]                              # food never lies on the rim
+    game.players[0].position, game.players[1].position = (row - 1, column), (row, column + 1)
+    game._gen_valid_moves()
+    obs, reward, over = teams.step(np.array([[[5, 0]]]))                  # one alone cannot
+    assert reward[0, 0] == 0 and not over[0, 0]
+    obs, reward, over = teams.step(np.array([[[5, 5]]]))
+    assert reward[0, 0] == pytest.approx(1) and over[0, 0]
+    assert game.field.sum() > 0 and obs.shape == (1, 1, 2, 9)             # and the next one has begun
