@@ -99,3 +99,16 @@ def needs_restart(cfg, base) -> bool:
     """Whether going from `base` to `cfg` touches a field that cannot change in mid-run."""
     restart = {f.name for f in fields(cfg) if f.metadata.get("restart")}
     return bool(restart & changed(cfg, base).keys())
+
+
+def accept(sent, cfg):
+    """The settings to go on with: those a learner was sent in mid-run, or its present ones where None was sent.
+
+    Raises ValueError where `sent` differs in a field that cannot change in mid-run.
+    """
+    if sent is None:
+        return cfg
+    if needs_restart(sent, cfg):
+        fixed = [name for name in changed(sent, cfg) if knobs(cfg).get(name, {}).get("restart")]
+        raise ValueError(f"{', '.join(fixed)} cannot change in mid-run; start a new run with this Config")
+    return sent

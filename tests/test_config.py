@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError, dataclass, replace
 import numpy as np
 import pytest
 
-from rlkit.config import changed, check, knob, knobs, needs_restart
+from rlkit.config import accept, changed, check, knob, knobs, needs_restart
 
 
 @dataclass(frozen=True)
@@ -122,3 +122,12 @@ def test_what_is_not_an_edge_is_refused_with_the_way_out(edges, word):
     with pytest.raises((TypeError, ValueError), match=word) as e:
         Graph(edges=edges)
     assert "edges" in str(e.value)
+
+
+def test_a_learner_goes_on_with_what_it_was_sent_unless_that_needs_a_new_run():
+    cfg = Config()
+    assert accept(None, cfg) is cfg
+    sent = replace(cfg, alpha=1.0)
+    assert accept(sent, cfg) is sent
+    with pytest.raises(ValueError, match="sigma, size cannot change in mid-run"):
+        accept(replace(cfg, alpha=1.0, sigma=0.1, size=7), cfg)

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from rlkit.config import check, knob
+from rlkit.config import accept, check, knob
 from rlkit.nets import MLP, adam
-from rlkit.offline.shared import Minibatches, Policy, accept, gaussian_logp, generator
+from rlkit.offline.shared import Minibatches, Policy, gaussian_logp, generator
 
 
 @dataclass(frozen=True)

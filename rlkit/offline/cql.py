@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch.nn.functional import softplus
 
-from rlkit.config import check, knob
+from rlkit.config import accept, check, knob
 from rlkit.nets import MLP, adam
-from rlkit.offline.shared import Minibatches, Policy, accept, generator
+from rlkit.offline.shared import Minibatches, Policy, generator
 
 
 @dataclass(frozen=True)

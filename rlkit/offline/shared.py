@@ -13,8 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from rlkit.config import changed, knobs, needs_restart
-
 
 class Batch(NamedTuple):
     """A minibatch for each run; windows on one gathered block, not copies."""
@@ -109,19 +107,6 @@ class Policy:
 def generator(rng: np.random.Generator) -> torch.Generator:
     """torch's generator for the weights and the noise, seeded by numpy's."""
     return torch.Generator().manual_seed(int(rng.integers(2**63)))
-
-
-def accept(answer, cfg):
-    """The Config to go on with: the one that was sent, or the present one.
-
-    Raises ValueError if the sent one differs in a field that cannot change in mid-run.
-    """
-    if answer is None:
-        return cfg
-    if needs_restart(answer, cfg):
-        fixed = [name for name in changed(answer, cfg) if knobs(cfg)[name]["restart"]]
-        raise ValueError(f"{', '.join(fixed)} cannot change in mid-run; start a new run with this Config")
-    return answer
 
 
 def gaussian_logp(a: torch.Tensor, mean: torch.Tensor, log_std: torch.Tensor) -> torch.Tensor:

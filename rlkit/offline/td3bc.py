@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from rlkit.config import check, knob
+from rlkit.config import accept, check, knob
 from rlkit.nets import MLP, adam
-from rlkit.offline.shared import Minibatches, Policy, accept, generator
+from rlkit.offline.shared import Minibatches, Policy, generator
 
 
 @dataclass(frozen=True)

@@ -31,12 +31,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from rlkit.config import check, knob
+from rlkit.config import accept, check, knob
 from rlkit.envs.aloha import Aloha, AlohaTeams
 from rlkit.envs.team_games import climbing
 from rlkit.envs.team_tables import TableTeams
 from rlkit.nets import adam
-from rlkit.offline.shared import accept, generator
+from rlkit.offline.shared import generator
 from rlkit.papers.dag_network import DagNetwork, Graph, see, stack
 from rlkit.returns import gae
 

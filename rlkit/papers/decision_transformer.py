@@ -26,10 +26,10 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from rlkit.config import check, knob
+from rlkit.config import accept, check, knob
 from rlkit.mdp import MDP, evaluate
 from rlkit.nets import adam
-from rlkit.offline.shared import accept, generator
+from rlkit.offline.shared import generator
 from rlkit.papers import dichotomy_lake as ice
 from rlkit.papers.dichotomy_networks import counted
 from rlkit.transformer import Linear, Table, Transformer

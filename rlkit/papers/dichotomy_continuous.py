@@ -34,10 +34,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from rlkit.config import check, knob
+from rlkit.config import accept, check, knob
 from rlkit.envs.pendulum import DT, MAX_TORQUE, PendulumVectorEnv
 from rlkit.nets import MLP, adam
-from rlkit.offline.shared import accept, generator
+from rlkit.offline.shared import generator
 
 T, CLOCK = 60, 100                        # steps of an episode; what the clock of the gusts shows at its start
 

@@ -29,11 +29,11 @@ import numpy as np
 import torch
 from torch.nn.functional import logsigmoid
 
-from rlkit.config import check, knob
+from rlkit.config import accept, check, knob
 from rlkit.empirical import clone, visits
 from rlkit.mdp import evaluate
 from rlkit.nets import MLP, adam
-from rlkit.offline.shared import accept, generator
+from rlkit.offline.shared import generator
 from rlkit.papers import dichotomy_lake as ice
 
 # ---- a latent one can look at

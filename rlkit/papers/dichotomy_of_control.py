@@ -45,7 +45,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rlkit.config import changed, check, knob, needs_restart
+from rlkit.config import accept, check, knob
 from rlkit.envs import lottery, luck_tree, lucky_arms
 from rlkit.mdp import MDP, simulate, solve
 from rlkit.papers import dichotomy_lake as ice
@@ -118,7 +118,7 @@ class Snapshot(NamedTuple):
     bound: np.ndarray            # [R] that gap's bound
     worth: np.ndarray            # [R, Z] what each code earns
     act: np.ndarray              # [R, Z] probability that it is the one acted on
-    q: np.ndarray                # [R, N, Z] q(z|τ)
+    q: np.ndarray                # [N, Z] q(z|τ) of the first run
     book: Book                   # the data conditioned on z
     records: Records
     rcsl: np.ndarray             # [R, G] what return-conditioned learning earns, for each return it may be asked for
@@ -212,7 +212,7 @@ def dichotomy(cfg: Config, rng: np.random.Generator, every: int = 10) -> Generat
     for step in range(cfg.steps + 1):
         b = book(rec, q)
         if step % every == 0 or step == cfg.steps:
-            cfg = _accept((yield photograph(cfg, step, rec, q, b, optimum)), cfg)
+            cfg = accept((yield photograph(cfg, step, rec, q, b, optimum)), cfg)
         if cfg.method != "RCSL" and step < cfg.steps:
             energy = f.climb(b, cfg.negatives, of_f) if cfg.energy == "climbs" and cfg.method == "DoC" else None
             c = cost(rec, q, b, -cfg.beta if cfg.wrong_sign else cfg.beta, cfg.lam, cfg.method, energy)
@@ -261,11 +261,11 @@ def photograph(cfg: Config, step: int, rec: Records, q: np.ndarray, b: Book, opt
         act = np.eye(b.p.shape[-1])[near.argmin(-1)]
     else:
         act = chosen(b.p, b.V, cfg.K, floor(rec))
-    exact = math.isinf(rec.n) and cfg.decode == "sample"
+    exact = rec.n == 0 and cfg.decode == "sample"
     gap = (b.p * np.abs(b.V - (earns if exact else worth(rec, b.pi, seen=True)))).sum(-1)
     R = (cfg.runs,)
     return Snapshot(step, (act * b.V).sum(-1), (act * earns).sum(-1), b.luck, b.skill, gap, bound(rec, b.luck), earns,
-                    act, q, b, rec, np.broadcast_to(asked, R + asked.shape[-1:]),
+                    act, q[0], b, rec, np.broadcast_to(asked, R + asked.shape[-1:]),
                     np.broadcast_to(blind[..., 0], R), optimum)
 
 
@@ -276,7 +276,7 @@ def blind_pi(rec: Records) -> np.ndarray:
 
 def floor(rec: Records) -> float:
     """Codes with no more than this share of the data are dead: twenty episodes, or 1/1000 of exact data."""
-    return max(1e-3, 20 / rec.n)
+    return max(1e-3, 20 / rec.n if rec.n else 0.0)
 
 
 # ---- the data
@@ -318,9 +318,3 @@ def _log(x):
 def _softmax(Q):
     e = np.exp(Q - Q.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)
-
-
-def _accept(sent, cfg):
-    if sent is not None and needs_restart(sent, cfg):
-        raise ValueError(f"{changed(sent, cfg)} cannot all change in mid-run; start a new run with this Config")
-    return cfg if sent is None else sent

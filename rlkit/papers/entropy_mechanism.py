@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rlkit.config import changed, check, knob, needs_restart
+from rlkit.config import accept, check, knob
 from rlkit.policies import EntropyStep, cov, entropy, entropy_step, log_softmax, softmax
 
 METHODS = ("PG", "NPG")
@@ -167,7 +167,7 @@ def mechanism(cfg: Config, rng: np.random.Generator, every: int = 1,
     r, nothing = good.astype(float), np.zeros(len(good))
     logp = responses(levels)
     sent = yield _photograph(0, logp, good, EntropyStep(nothing, nothing, nothing), nothing, nothing, nothing)
-    cfg = _accept(sent, cfg)
+    cfg = accept(sent, cfg)
     for t in range(1, cfg.steps + 1):
         shares = of_samples.multinomial(cfg.samples, np.exp(logp)) / cfg.samples if cfg.samples else None
         moves = step(levels, r, cfg.method, cfg.eta, cfg.alpha, cfg.c, shares)
@@ -179,7 +179,7 @@ def mechanism(cfg: Config, rng: np.random.Generator, every: int = 1,
             p = np.exp(logp) if shares is None else shares
             seen = cov(p, logp, r)
             sent = yield _photograph(t, new, good, change, _frozen(levels, moves), formula, seen)
-            cfg = _accept(sent, cfg)
+            cfg = accept(sent, cfg)
         levels, logp = after, new
 
 
@@ -200,12 +200,6 @@ def _photograph(t, logp, good, change, frozen, formula, seen):
     J = (pi * good).sum(-1)
     among = entropy(softmax(np.where(good, logp, -np.inf)))
     return Snapshot(t, entropy(pi), J, among, *change, frozen, formula, seen, pi[0], good[0])
-
-
-def _accept(sent, cfg):
-    if sent is not None and needs_restart(sent, cfg):
-        raise ValueError(f"{changed(sent, cfg)} cannot all change in mid-run; start a new run with this Config")
-    return cfg if sent is None else sent
 
 
 # ---- one step, to look at closely

@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rlkit.config import changed, check, knob, needs_restart
+from rlkit.config import accept, check, knob
 from rlkit.envs.linear_quadratic import DISCOUNTED, ERGODIC, LQ
 from rlkit.stats import loglog_slope
 
@@ -179,7 +179,7 @@ def policy_iteration(cfg: ControlConfig, rng: np.random.Generator, every: int = 
         policy, critic, psi = improve(batch, policy, beta, cfg.dt)
         if step % every == 0 or step == cfg.iterations:
             q = np.einsum("ri,rij->rj", psi, F)
-            cfg = _accept((yield ControlSnapshot(step, policy.copy(), critic, q)), cfg)
+            cfg = accept((yield ControlSnapshot(step, policy.copy(), critic, q)), cfg)
 
 
 # ---- step by step
@@ -211,7 +211,7 @@ def soft_q(cfg: ControlConfig, rng: np.random.Generator, every: int = 10, start:
         if step % every == 0 or step == cfg.steps:
             _finite(theta, psi, step)
             policy = np.concatenate([psi[:, :2], tau * np.exp(psi[:, 2:])], 1)
-            cfg = _accept((yield ControlSnapshot(step, policy, theta.copy(), soft_coefficients(policy, tau))), cfg)
+            cfg = accept((yield ControlSnapshot(step, policy, theta.copy(), soft_coefficients(policy, tau))), cfg)
 
 
 def actor_critic(cfg: ControlConfig, rng: np.random.Generator, every: int = 10, start: tuple | None = None
@@ -241,7 +241,7 @@ def actor_critic(cfg: ControlConfig, rng: np.random.Generator, every: int = 10, 
         if step % every == 0 or step == cfg.steps:
             _finite(theta, phi, step)
             policy = np.concatenate([phi[:, :2], np.exp(phi[:, 2:])], 1)
-            cfg = _accept((yield ControlSnapshot(step, policy, theta.copy(), soft_coefficients(policy, tau))), cfg)
+            cfg = accept((yield ControlSnapshot(step, policy, theta.copy(), soft_coefficients(policy, tau))), cfg)
 
 
 def soft_coefficients(policy: np.ndarray, tau: float) -> np.ndarray:
@@ -332,9 +332,3 @@ def _finite(theta, policy, step):
     if not fine.all():
         raise FloatingPointError(f"J or the policy of {int((~fine).sum())} of {len(fine)} runs is lost by step {step}; "
                                  "try a smaller alpha or alpha_q")
-
-
-def _accept(sent, cfg):
-    if sent is not None and needs_restart(sent, cfg):
-        raise ValueError(f"{changed(sent, cfg)} cannot all change in mid-run; start a new run with this Config")
-    return cfg if sent is None else sent

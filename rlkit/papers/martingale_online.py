@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rlkit.config import changed, check, knob, needs_restart
+from rlkit.config import accept, check, knob
 from rlkit.papers.martingale_td import Config
 
 LIMIT = 1e6                               # a run whose θ is beyond has diverged: it stops there, the others go on
@@ -103,7 +103,7 @@ def online(cfg: Config, rng: np.random.Generator, every: int = 10,
             total, count = total + th, count + 1
         if step % every == 0 or step == cfg.steps:
             sent = yield Snapshot(step, step * dt, th.copy(), total / count if count else th.copy(), ~fine)
-            cfg = _accept(sent, cfg)
+            cfg = accept(sent, cfg)
 
 
 def _whole(seen, h, th, g, dt):
@@ -114,12 +114,6 @@ def _whole(seen, h, th, g, dt):
         G = pay + g * G
         out = out + g ** (2 * k) * dt * (G - J0 - np.einsum("rp,prb->rb", th, phi)) * phi
     return out
-
-
-def _accept(sent, cfg):
-    if sent is not None and needs_restart(sent, cfg):
-        raise ValueError(f"{changed(sent, cfg)} cannot all change in mid-run; start a new run with this Config")
-    return cfg if sent is None else sent
 
 
 # ---- a network for a critic
@@ -199,4 +193,4 @@ def neural(cfg: NeuralConfig, rng: np.random.Generator, every: int = 10
                 at = J(grid, t[:1])
             sent = yield NeuralSnapshot(step, miss.square().mean((1, 2)).sqrt().numpy(), loss.detach().numpy(),
                                         at[:, 0].numpy())
-            cfg = _accept(sent, cfg)
+            cfg = accept(sent, cfg)

@@ -22,10 +22,9 @@ from typing import NamedTuple
 import numpy as np
 
 from rlkit import offline
-from rlkit.config import check, knob
+from rlkit.config import accept, check, knob
 from rlkit.envs import mixed
 from rlkit.measures import ess
-from rlkit.offline.shared import accept
 from rlkit.papers.trajectory_weighting import advantages, boltzmann, topk_weights
 from rlkit.sampling import Sampler, transition_probs
 from rlkit.trajectories import Dataset, mix

@@ -315,7 +315,7 @@ def test_a_code_of_fewer_than_twenty_episodes_is_never_acted_on():
 def test_what_cannot_change_in_mid_run_is_refused():
     run = dichotomy(Config(), RNG(0), every=1)
     next(run)
-    with pytest.raises(ValueError, match="cannot all change in mid-run"):
+    with pytest.raises(ValueError, match="cannot change in mid-run"):
         run.send(Config(p=0.2))
 
 

@@ -387,7 +387,7 @@ def test_a_step_size_moved_in_mid_run_acts_on_the_next_update():
     first = next(run)
     second = run.send(replace(QUICK, tau=np.inf, alpha=1e-12))
     assert second.theta == pytest.approx(first.theta, abs=1e-9)
-    with pytest.raises(ValueError, match="sigma.*cannot all change in mid-run"):
+    with pytest.raises(ValueError, match="sigma.*cannot change in mid-run"):
         run.send(replace(QUICK, tau=np.inf, sigma=0.5))
 
 
