@@ -25,14 +25,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from rlkit.config import check, knob
+from rlkit.config import accept, check, knob
 from rlkit.envs.countdown import Countdown
-from rlkit.offline.shared import accept
+from rlkit.envs.modular_sum import ModularSum
 from rlkit.papers import entropy_losses as losses
 from rlkit.papers.entropy_model import LM, Adam, pretrain, sample, warm
 
 SAMPLES = 16                                                              # answers to each prompt of an evaluation
 PROBES = 6                                                                # prompts under the microscope
+SHIPPED = {"countdown": (64, 2), "modular sum": (32, 2)}                  # width and layers of the models in the file
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,11 @@ class Config:
     K: int = knob(8, 1, 32, symbol="K", unit="answers", least=1, restart=True, says="group size: answers to a prompt")
     prompts: int = knob(64, 8, 128, unit="prompts", least=1, restart=True, says="prompts of a rollout")
     minibatches: int = knob(4, 1, 8, least=1, restart=True, says="updates per rollout, each on its own prompts")
-    size: int = knob(9, 2, 9, least=1, most=9, restart=True, says="task: the largest number in a prompt")
+    task: str = knob("countdown", choices=("countdown", "modular sum"), restart=True,
+                     says="several right answers (countdown), or one and two strategies (modular sum)")
+    size: int = knob(9, 2, 9, least=1, most=9, restart=True, says="countdown: the largest number in a prompt")
     lessons: int = knob(0, 0, 1000, least=0, restart=True,
-                        says="warm start: supervised updates anew; 0 takes the shipped model (600)")
+                        says="warm start: supervised updates anew; 0 takes the shipped model")
     noise: float = knob(0.5, 0.0, 1.0, least=0, most=1, restart=True,
                         says="warm start anew: share of demonstrations that are nonsense")
     width: int = knob(64, 32, 256, log=True, unit="numbers", least=4, restart=True, says="model anew: size of a word")
@@ -118,11 +121,11 @@ def entropy_language(cfg: Config, rng: np.random.Generator, every: int = 10,
     Live: what needs no restart.  A group all of whose answers are right, or wrong, teaches nothing and is left out; a
     run without any other makes no update.  Raises ValueError for a change that needs a restart.
     """
-    task = Countdown(cfg.size)
+    task = ModularSum() if cfg.task == "modular sum" else Countdown(cfg.size)
     of_prompts, of_lessons, of_evaluation, of_torch = rng.spawn(4)
     gen = torch.Generator().manual_seed(int(of_torch.integers(2**62)))
     weights = warm_start(cfg, of_lessons) if weights is None else weights
-    model, first = (LM(cfg.runs, task, gen, cfg.width, cfg.layers).load(weights) for _ in range(2))
+    model, first = (LM(cfg.runs, task, gen, *_size(cfg)).load(weights) for _ in range(2))
     adam = Adam(model.parameters())
     test = Evaluation(task, cfg, of_evaluation)
     cfg = accept((yield test(model, 0, np.zeros((cfg.runs, 3)), NOTHING)), cfg)
@@ -199,9 +202,7 @@ class Evaluation:
         self.seed = int(rng.integers(2**62))
         prompts = task.prompts(rng, (cfg.evaluation,))                    # [G, P]
         self.prompts = torch.from_numpy(np.tile(prompts, (cfg.runs, 1, 1)))
-        ways = task.expressions(prompts[:PROBES])                         # [M, 54, T]
-        right = task.verify(prompts[:PROBES, None], ways).argmax(1)       # the first that is right
-        self.probe = torch.from_numpy(ways[np.arange(PROBES), right])     # [M, T]
+        self.probe = torch.from_numpy(task.solution(prompts[:PROBES]))    # [M, T]
 
     @torch.no_grad()
     def __call__(self, model: LM, step: int, groups, tokens: Tokens) -> Snapshot:
@@ -231,17 +232,24 @@ def _ways(words: torch.Tensor, right: torch.Tensor) -> np.ndarray:
 
 
 def warm_start(cfg: Config, rng: np.random.Generator) -> list[np.ndarray]:
-    """Weights to start from: the shipped ones, or after `cfg.lessons` supervised updates; the same for every run.
-
-    Raises ValueError where the shipped ones have another size than asked for.
-    """
+    """Weights to start from: the shipped ones, or after `cfg.lessons` supervised updates; the same for every run."""
     if not cfg.lessons:
-        if (cfg.width, cfg.layers) != (64, 2):
-            raise ValueError(f"there is no shipped model of width {cfg.width} and {cfg.layers} layers, expected 64 and "
-                             "2; teach one anew with lessons=600")
-        return warm()
-    task = Countdown()                                                    # all sizes: as the shipped model
-    model = LM(1, task, torch.Generator().manual_seed(int(rng.integers(2**62))), cfg.width, cfg.layers)
-    for _ in pretrain(model, task, rng, cfg.lessons, cfg.noise):
-        pass
+        return warm(cfg.task)
+    task = Countdown() if cfg.task == "countdown" else ModularSum(scratch=1.0)            # all sizes: as shipped
+    model = LM(1, task, torch.Generator().manual_seed(int(rng.integers(2**62))), *_size(cfg))
+    teach(model, task, rng, cfg.lessons, cfg.noise)
     return model.weights()
+
+
+def _size(cfg: Config) -> tuple[int, int]:
+    """Width and layers of the model."""
+    return (cfg.width, cfg.layers) if cfg.lessons else SHIPPED[cfg.task]
+
+
+def teach(model: LM, task, rng: np.random.Generator, lessons: int, noise: float) -> None:
+    """Supervised first lessons; on modular sums a tenth as many follow in which most answers are guesses."""
+    for _ in pretrain(model, task, rng, lessons, noise):
+        pass
+    if isinstance(task, ModularSum):
+        for _ in pretrain(model, replace(task, scratch=0.1), rng, max(1, lessons // 10), noise):
+            pass

@@ -3,6 +3,7 @@
     found = law(H, R)                       # all points of a run
     found.words                             # "R = -0.26 e^H + 0.65, ceiling 0.39, R² 0.93"
     early = foresee(H, R, used=8)           # the first 8 of them, and the error at the end of the run
+    recorded("race")["KL-Cov"]["entropy"]   # [T, R] curves of runs that a notebook has no time for
 
 The ceiling b - a is the value of a fitted curve at H = 0, not a bound: a change of method or a new strategy passes it.
 The fit itself is `rlkit.stats.fit_exp_entropy`. Source: Cui et al. (2025), section 2; the refusals are ours.
@@ -10,6 +11,8 @@ The fit itself is `rlkit.stats.fit_exp_entropy`. Source: Cui et al. (2025), sect
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -58,3 +61,19 @@ def foresee(H: np.ndarray, R: np.ndarray, used: int) -> Foresight:
         return Foresight(early, np.nan, float(R[-1]), np.nan)
     rest = R[used:] - early.law.at(H[used:])
     return Foresight(early, float(early.law.at(H[-1])), float(R[-1]), float(np.sqrt((rest**2).mean())))
+
+
+def recorded(which: str) -> dict[str, dict[str, np.ndarray]]:
+    """Curves of runs made by tools/train_countdown.py: method -> curve -> [T, R], and "step" [T].
+
+    which: "race", the small model of the chapter by several methods, five runs each; "large", one of 1.8 million
+    parameters, one run each.  "about" in place of a method: the settings and the seconds it took.
+    """
+    with np.load(Path(__file__).parent.parent / "envs" / f"countdown_{which}.npz", allow_pickle=False) as file:
+        out = {"about": json.loads(str(file["about"]))}
+        for key in file.files:
+            if key != "about":
+                method, curve = key.rsplit("/", 1)
+                x = file[key].astype(float)
+                out.setdefault(method, {})[curve] = x if curve == "step" else x.reshape(len(x), -1)
+    return out

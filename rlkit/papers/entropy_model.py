@@ -159,7 +159,7 @@ def pretrain(model: LM, task, rng: np.random.Generator, steps: int = 600, noise:
         yield step + 1, loss.detach().numpy()
 
 
-def warm(task_name: str = "countdown") -> list[np.ndarray]:
+def warm(task: str = "countdown") -> list[np.ndarray]:
     """The shipped weights of a pretrained model, for `LM.load`; float16 in the file, float32 here."""
     with np.load(WARM, allow_pickle=False) as file:
-        return [file[f"{task_name}/{part}"].astype(np.float32) for part in ("embed", "body", "head")]
+        return [file[f"{task}/{part}"].astype(np.float32) for part in ("embed", "body", "head")]

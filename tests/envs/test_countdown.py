@@ -43,6 +43,7 @@ def test_demonstrations_without_noise_are_right_and_with_noise_only_as_often_as_
 def test_every_prompt_can_be_solved_and_most_in_several_ways():
     prompts = TASK.prompts(np.random.default_rng(2), (4000,))
     ways = TASK.verify(prompts[:, None], TASK.expressions(prompts)).sum(1)
+    assert TASK.verify(prompts, TASK.solution(prompts)).all()
     assert ways.min() >= 1 and 4 < ways.mean() < 5.5 and np.median(ways) in (3, 4, 5)
 
 

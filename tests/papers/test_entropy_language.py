@@ -220,6 +220,16 @@ def test_the_shipped_model_is_small_and_knows_the_task_a_little():
     assert np.array_equal(task.verify(prompts[:, None], snap.look.words), snap.look.right)
 
 
+def test_on_modular_sums_the_shipped_model_mostly_guesses_and_rests_are_not_counted():
+    cfg = Config(task="modular sum", runs=1, steps=2, prompts=16, evaluation=128)
+    first, *_, final = entropy_language(cfg, np.random.default_rng(0), 2)
+    guesses = first.look.pi[:, 0, 10]                                     # the first word is ">"
+    assert 0.35 < first.reward[0] < 0.6 and (guesses > 0.7).all()
+    taught = final.groups[0, 1] * cfg.prompts * cfg.K
+    assert 2 * taught <= len(final.tokens.cov) < 4 * taught               # a guess has two words, and most are guesses
+    assert (final.tokens.word != 13).all()
+
+
 def test_lessons_make_a_model_better_at_what_they_show():
     model = LM(2, Countdown(), torch.Generator().manual_seed(0), width=16, layers=1, heads=2)
     lessons = pretrain(model, Countdown(), np.random.default_rng(0), steps=100, batch=64, lr=2e-2)
