@@ -243,7 +243,7 @@ def sparse_can_be_enough(seed):
                         "edges, and is 1 for each of the six complete ones", scale="statistical")
 def more_edges_are_not_worse(seed):
     a, b = np.random.default_rng(seed).integers(2**31, size=2)
-    cfg = Config(n=3, edges=(), method="NPG", alpha=0.05, steps=600, runs=64, seed=int(a))
+    cfg = Config(n=3, edges=(), method="NPG", alpha=0.1, steps=300, runs=64, seed=int(a))
     g, none = by_graph(cfg), by_graph(replace(cfg, runs=640, seed=int(b)), [()]).share[0]
     count = np.array([len(e) for e in g.edges])
     mean = [none, *(g.share[count == m].mean() for m in (1, 2, 3))]
