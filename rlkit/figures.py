@@ -63,6 +63,7 @@ LOOK = {
     "promised": Look(SKY, "dash", "triangle-up-open"),
     "luck": Look(BROKEN, "dash", "hourglass"),
     "skill": Look(GREEN, "solid", "star-square"),
+    "broken promise": Look(PURPLE, "solid", "y-up"),
     "good arm": Look(OURS, "solid", "triangle-up-dot"),
     "bad arm": Look(BASELINE, "dash", "diamond-dot"),
     "it paid": Look(GREEN, "solid", "cross-open"),

@@ -39,7 +39,7 @@ class Records(NamedTuple):
     mdp: MDP
     horizon: int
     levels: np.ndarray                    # [G] the returns that occur
-    n: float = np.inf                     # episodes in each dataset; inf: exact probabilities
+    n: int = 0                            # episodes in each dataset; 0: exact probabilities
 
 
 def edges(mdp: MDP) -> np.ndarray:

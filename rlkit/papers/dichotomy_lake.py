@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rlkit.mdp import MDP, from_gymnasium, simulate, solve
+from rlkit.mdp import MDP, from_gymnasium, occupancy, simulate, solve
 from rlkit.policies import epsilon_soft
 from rlkit.trajectories import Dataset
 
 SIDE, HORIZON = 4, 100
-MARKS = {(0, 0): "S", (1, 1): "H", (1, 3): "H", (2, 3): "H", (3, 0): "H", (3, 3): "G"}
+MARKS = {(1, 1): "H", (1, 3): "H", (2, 3): "H", (3, 0): "H", (3, 3): "G"}
 ICE = 2 / 3                                                                # slip of the usual FrozenLake
 
 
@@ -61,3 +61,8 @@ def collect(p: float, n: int, rng: np.random.Generator, phi: float = 0.2, eps: f
             parts.append(Dataset.from_arrays(**play._asdict(), names=(name,)))
     both = Dataset.concat(*parts)
     return both.select(rng.permutation(both.n))
+
+
+def visits(p: float, pi: np.ndarray) -> np.ndarray:
+    """[S] expected visits of an episode under pi [S, A], for a picture."""
+    return occupancy(lake(p).mdp, pi, horizon=HORIZON).sum(-1)
