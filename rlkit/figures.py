@@ -74,7 +74,7 @@ LOOK = {
     "bold": Look(BROKEN, "dashdot", "triangle-sw"),
     "cautious": Look(GREEN, "dash", "triangle-nw"),
     "GRPO": Look(BASELINE, "dash", "square-cross"),
-    "KL-Cov": Look(OURS, "solid", "circle-dot"),
+    "KL-Cov": Look(OURS, "solid", "square-dot"),
     "Clip-Cov": Look(SKY, "dashdot", "triangle-up-dot"),
     "broken": Look(BROKEN, "dot", "x"),
     "first order": Look(OURS, "solid", "circle-dot"),
