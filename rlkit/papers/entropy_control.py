@@ -25,7 +25,7 @@ import gymnasium
 import numpy as np
 import torch
 
-from rlkit.config import changed, check, knob, needs_restart
+from rlkit.config import accept, check, knob
 from rlkit.nets import MLP, adam
 from rlkit.policies import entropy_step
 from rlkit.returns import gae
@@ -40,7 +40,8 @@ class ControlConfig:
     alpha: float = knob(0.0, 0.0, 0.1, symbol="α", says="entropy bonus: paid for randomness")
     gamma: float = knob(0.99, 0.9, 0.999, symbol="γ", least=0, most=1, says="discount of a step")
     lam: float = knob(0.95, 0.0, 1.0, symbol="λ", least=0, most=1, says="advantage: 0 trusts the critic, 1 the returns")
-    optimiser: str = knob("adam", choices=("adam", "sgd"), restart=True, says="optimiser: who turns gradients into steps")
+    optimiser: str = knob("adam", choices=("adam", "sgd"), restart=True,
+                          says="optimiser: who turns gradients into steps")
     envs: int = knob(8, 2, 32, symbol="B", least=1, restart=True, says="poles watched by each run")
     T: int = knob(32, 8, 128, symbol="T", unit="steps", least=2, restart=True, says="steps of each pole an update")
     hidden: int = knob(32, 8, 128, log=True, least=1, restart=True, says="width of the hidden layer")
@@ -103,10 +104,7 @@ def control(cfg: ControlConfig, rng: np.random.Generator,
                 change = [(m * u).sum(1) for u in entropy_step(logp.exp().detach().numpy(), dz)]
                 seen = (m * (lp - (m * lp).sum(1, keepdims=True)) * adv).sum(1)
                 now = (mean * H).sum(1).detach().numpy()
-                sent = yield Snapshot(step, game.returns(), now, *change, seen, push)
-                if sent is not None and needs_restart(sent, cfg):
-                    raise ValueError(f"{changed(sent, cfg)} cannot all change in mid-run; start a new run")
-                cfg = cfg if sent is None else sent
+                cfg = accept((yield Snapshot(step, game.returns(), now, *change, seen, push)), cfg)
     finally:
         env.close()
 
