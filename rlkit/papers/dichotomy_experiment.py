@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rlkit.mdp import solve
-from rlkit.papers.dichotomy_exact import Records, best_share, book, rcsl, return_code, worth
+from rlkit.papers.dichotomy_exact import Records, best_share, book, kuhn, rcsl, return_code, worth
 from rlkit.papers.dichotomy_of_control import Config, dichotomy, problem, small_world, sweep
 
 WORDS = {"arms": ({0: ("good arm", "bad arm")}, {1: "paid", 2: "nothing"}),
@@ -41,6 +41,9 @@ class Curves(NamedTuple):
     best: np.ndarray             # [P] the optimum, which a clean latent contains and promises
     bc: np.ndarray               # [P] what the data earn
     request: float               # the return that is asked for
+    levels: np.ndarray           # [G] what may be asked for at cfg.p
+    pays: np.ndarray             # [G] and what that earns
+    plans: np.ndarray            # [Z, 2] promised and earned of every plan of the clean latent at cfg.p
     beta: np.ndarray             # [B] prices
     promised: np.ndarray         # [B, R] at cfg.p
     earned: np.ndarray
@@ -63,9 +66,11 @@ def curves(cfg: Config, points: int = 41, prices: int = 14, runs: int = 4) -> Cu
     beta = np.geomspace(0.1, 10, prices) * max(cfg.lam, 0.1)
     short = replace(cfg, runs=runs, n=np.inf, Z=min(cfg.Z, 8), method="VAE" if cfg.method == "VAE" else "DoC")
     _, b, act, earned = sweep(short, beta, np.random.default_rng(cfg.seed))
-    shape = (prices, runs)
-    return Curves(ps, asked, best, bc, float(g), beta, (act * b.V).sum(-1).reshape(shape),
-                  (act * earned).sum(-1).reshape(shape), b.luck.reshape(shape))
+    rec, shape = problem(replace(cfg, n=np.inf), np.random.default_rng(0))[0], (prices, runs)
+    told, clean = book(rec, return_code(rec)), book(rec, kuhn(rec, small_world(cfg)[1]))
+    plans = np.stack([clean.V, worth(rec, clean.pi)], -1)[clean.p > 0]
+    return Curves(ps, asked, best, bc, float(g), rec.levels, worth(rec, told.pi), plans, beta,
+                  (act * b.V).sum(-1).reshape(shape), (act * earned).sum(-1).reshape(shape), b.luck.reshape(shape))
 
 
 def standings(cfg: Config, seed: int = 0) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], float]:
