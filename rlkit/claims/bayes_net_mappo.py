@@ -109,7 +109,8 @@ def told_is_better(seed):
     complete, learned = (_end(seed, graph=g, **cfg).ret for g in ("complete", "learned edges"))
     broken = _end(seed, graph="complete", resample=True, **cfg).ret
     return every(("all edges - none", above(complete - none, 3)), ("learned edges - none", above(learned - none, 3)),
-                 ("all edges, re-sampled parents", below(broken, 13.5)))
+                 _true("all edges, re-sampled parents", broken.mean() < 13.2, f"{broken.mean():.1f}", "≤ 12.4",
+                       "12.4 is the best told nothing; mean of 128 episodes"))
 
 
 @claim(paper=OURS, scale="statistical",

@@ -38,6 +38,7 @@ from rlkit.envs.team_tables import TableTeams
 from rlkit.nets import adam
 from rlkit.offline.shared import generator
 from rlkit.papers.dag_network import DagNetwork, Graph, see, stack
+from rlkit.papers.distinct_rows import Rows, at, distinct, pick, slopes
 from rlkit.returns import gae
 
 GRAPHS = ("product", "complete", "random", "learned edges", "learned")
@@ -170,16 +171,35 @@ class Team:
             told[at] = np.eye(self.K, dtype=np.float32)[a]
         return action, logp
 
-    def logits(self, obs: torch.Tensor, action: torch.Tensor, A: torch.Tensor) -> torch.Tensor:
-        """All agents' preferences at once, the parents' actions being known.
-
-        obs [R, B, n, F], action [R, B, n], A [R, B, n, n] -> [R, B, n, K].  Through A flows the graph's gradient.
-        """
+    def asked(self, obs: np.ndarray, action: np.ndarray, A: np.ndarray) -> np.ndarray:
+        """What each agent was shown when it chose [R, B n, ...]: its own view, its number, its parents' actions; and
+        behind that all actions, shown or not, which say where an edge would have entered."""
         R, B, n = action.shape
-        told = torch.nn.functional.one_hot(action, self.K).float()       # [R, B, j, K]
-        seen = A.mT[..., None] * told[:, :, None]                         # [R, B, i, j, K]
-        x = torch.cat([obs, torch.eye(n).expand(R, B, n, n), seen.flatten(-2)], -1)
-        return self.actor(x.view(R, B * n, -1)).view(R, B, n, self.K)
+        told = np.broadcast_to(np.eye(self.K, dtype=np.float32)[action][:, :, None], (R, B, n, n, self.K))
+        seen = A.swapaxes(-1, -2)[..., None] * told                       # [R, B, i, j, K]
+        number = np.broadcast_to(np.eye(n, dtype=np.float32), (R, B, n, n))
+        parts = obs, number, seen.reshape(R, B, n, -1), told.reshape(R, B, n, -1)
+        return np.concatenate(parts, -1).reshape(R, B * n, -1)
+
+    def logits(self, asked: torch.Tensor | Rows, change: torch.Tensor | None) -> torch.Tensor:
+        """All agents' preferences at once [R, B n, K], the parents' actions being known.
+
+        asked: rows of `asked`, or those of them that differ.
+        change: A - A.detach() [R, B, n, n], the graph's gradient with value 0; None for a graph that does not learn.
+        """
+        n, K = self.n, self.K
+        if not isinstance(asked, Rows):
+            x, told = asked[..., : -n * K], asked[..., -n * K :].unflatten(-1, (n, K))
+            if change is not None:                                        # the gradient enters where the actions do
+                seen = (change.mT.flatten(1, 2)[..., None] * told).flatten(-2)
+                x = x + torch.nn.functional.pad(seen, (x.shape[-1] - n * K, 0))
+            return self.actor(x.contiguous())
+        x, told = asked.table[:, : -n * K].contiguous(), asked.table[:, -n * K :]
+        z = at(self.actor, Rows(x, asked.index))
+        if change is not None:                                            # to first order: by the network's slope there
+            slope = (slopes(self.actor, x)[..., -n * K :] * told[:, None]).unflatten(-1, (n, K)).sum(-1)  # [R, U, K, j]
+            z = z + (pick(slope, asked.index) * change.mT.flatten(1, 2)[:, :, None]).sum(-1)
+        return z
 
 
 def play(team: Team, world, obs: np.ndarray, steps: int, eta: float, rngs) -> tuple[np.ndarray, Batch]:
@@ -251,24 +271,23 @@ def update(team: Team, seen: Batch, obs_after: np.ndarray, cfg: Config, step: in
     """`cfg.epochs` steps of PPO on one batch.  Gives the entropy [R]."""
     T, R, E, n = seen.action.shape
     flat = lambda x: np.ascontiguousarray(np.moveaxis(x, 1, 0)).reshape(R, T * E, *x.shape[3:])        # noqa: E731
-    obs, action, old = (torch.from_numpy(flat(x)) for x in (seen.obs, seen.action, seen.logp))
-    x = obs.view(R, T * E, -1)                                            # what the critic and the graph see
+    obs, told, old = flat(seen.obs), flat(seen.action), torch.from_numpy(flat(seen.logp))
     g = Graph(*(flat(np.stack(f)) if f[0] is not None else None for f in zip(*seen.graphs)))
-    adv, target = _advantages(team, seen, obs_after, cfg)
-    adv, target = torch.from_numpy(flat(adv)), torch.from_numpy(flat(target))
-    A, told = torch.from_numpy(g.A), action
+    adv, target = (torch.from_numpy(flat(a)) for a in _advantages(team, seen, obs_after, cfg))
+    x, asked = distinct(obs.reshape(R, T * E, -1)), distinct(team.asked(obs, told, g.A))
+    action = torch.from_numpy(told)                                       # x: what the critic and the graph see
     for _ in range(cfg.epochs):
         opt.zero_grad()
         if cfg.resample:                                                  # broken: not what the child was told
             g, told = _again(team, obs, g, cfg.target(step), rngs)
-            A = torch.from_numpy(g.A)
-        if team.dag:
-            A = team.dag.soft(x, g)
-        logp = team.logits(obs, told, A).log_softmax(-1)                  # [R, B, n, K]
+            asked = distinct(team.asked(obs, told, g.A))
+        A = team.dag.soft(x, g) if team.dag else None
+        z = team.logits(asked, A - A.detach() if team.dag else None)
+        logp = z.view(R, T * E, n, -1).log_softmax(-1)
         rho = (logp.gather(-1, action[..., None])[..., 0] - old).exp()    # [R, B, n]
         gain = torch.minimum(rho * adv[..., None], rho.clamp(1 - cfg.clip, 1 + cfg.clip) * adv[..., None]).mean((1, 2))
         entropy = -(logp.exp() * logp).sum(-1).mean((1, 2))               # [R]
-        miss = torch.nn.functional.huber_loss(team.critic(x)[..., 0], target, reduction="none", delta=10.0).mean(1)
+        miss = torch.nn.functional.huber_loss(at(team.critic, x)[..., 0], target, reduction="none", delta=10.0).mean(1)
         loss = miss - gain - cfg.bonus(step) * entropy
         if team.dag and cfg.price(step) > 0:
             density = A.sum((-1, -2)).mean(1) * 2 / (n * (n - 1))
@@ -300,12 +319,12 @@ def _advantages(team: Team, seen: Batch, obs_after: np.ndarray, cfg: Config) -> 
     return adv.astype(np.float32), target.astype(np.float32)
 
 
-def _again(team: Team, obs: torch.Tensor, g: Graph, eta: float, rngs) -> tuple[Graph, torch.Tensor]:
+def _again(team: Team, obs: np.ndarray, g: Graph, eta: float, rngs) -> tuple[Graph, np.ndarray]:
     """New graphs and new actions in the same situations."""
     R, B, n = obs.shape[:3]
     u = np.stack([rng.random((B, team.noises * n * n + n), np.float32) for rng in rngs])
-    g = team.graph(obs.numpy(), u[..., n:].reshape(R, B, team.noises, n, n), eta)
-    return g, torch.from_numpy(team.act(obs.numpy(), g, u[..., :n])[0])
+    g = team.graph(obs, u[..., n:].reshape(R, B, team.noises, n, n), eta)
+    return g, team.act(obs, g, u[..., :n])[0]
 
 
 def _per_episode(seen: Batch) -> np.ndarray:

@@ -27,6 +27,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from rlkit.nets import MLP
+from rlkit.papers.distinct_rows import Rows, at
 
 ENUMERATE = 5          # up to so many agents the best of all n! orders is found by one matrix product
 
@@ -74,14 +75,14 @@ class DagNetwork:
         place = np.argsort(order, -1)                                     # [R, B, n] position of each agent
         return Graph(U * (place[..., :, None] < place[..., None, :]), order, U, noise)
 
-    def soft(self, x: torch.Tensor, g: Graph) -> torch.Tensor:
+    def soft(self, x: torch.Tensor | Rows, g: Graph) -> torch.Tensor:
         """A [R, B, n, n] with the values of g.A and the derivative of the relaxed graph."""
-        n, lead = self.n, x.shape[:2]
-        logit = self.edges(x).view(*lead, n, n) + self.bias
+        n, lead = self.n, g.A.shape[:2]
+        logit = at(self.edges, x).view(*lead, n, n) + self.bias
         U = straight(torch.from_numpy(g.U), torch.sigmoid(logit + torch.from_numpy(g.noise[:, :, 0])))
         if not self.learn_order:
             return U * self.above
-        scores = torch.nn.functional.logsigmoid(self.order(x).view(*lead, n, n))
+        scores = torch.nn.functional.logsigmoid(at(self.order, x).view(*lead, n, n))
         P = torch.nn.functional.one_hot(torch.from_numpy(g.order), n).float()       # rows positions, columns agents
         P = straight(P, sinkhorn(scores + torch.from_numpy(g.noise[:, :, 1])))
         return U * (P.mT @ self.above @ P)

@@ -13,6 +13,7 @@ from rlkit.envs.aloha import Aloha, AlohaTeams
 from rlkit.nets import adam
 from rlkit.papers import bayes_net_mappo as bn
 from rlkit.papers import dag_network as dag
+from rlkit.papers import distinct_rows as dr
 from rlkit.papers.bayes_net_mappo import Config, Team, mappo, play, update
 
 RNG = np.random.default_rng
@@ -137,8 +138,9 @@ def test_the_ratio_is_one_before_the_first_update(graph):
     t, world, cfg, rngs = team(graph, density=0.5)
     _, seen = play(t, world, world.reset(), 20, cfg.target(1), rngs)
     for obs, action, old, g in zip(seen.obs, seen.action, seen.logp, seen.graphs):
-        A = t.dag.soft(torch.from_numpy(obs).flatten(2), g) if t.dag else torch.from_numpy(g.A)
-        logp = t.logits(torch.from_numpy(obs), torch.from_numpy(action), A).log_softmax(-1)
+        A = t.dag.soft(torch.from_numpy(obs).flatten(2), g) if t.dag else None
+        asked = torch.from_numpy(t.asked(obs, action, g.A))
+        logp = t.logits(asked, A - A.detach() if t.dag else None).view(2, 8, 3, 2).log_softmax(-1)
         rho = (logp.gather(-1, torch.from_numpy(action)[..., None])[..., 0] - torch.from_numpy(old)).exp()
         assert rho.detach().numpy() == pytest.approx(np.ones(rho.shape), abs=1e-4)
 
@@ -157,6 +159,36 @@ def test_actions_are_drawn_with_their_probabilities():
             assert hit.mean() == pytest.approx(p, abs=4 * np.sqrt(p * (1 - p) / 40_000) + 1e-6)
     seen = {tuple(a): float(p) for a, p in zip(action[0], np.exp(joint))}
     assert sum(seen.values()) == pytest.approx(1, abs=0.01)               # a rare plan may be missing
+
+
+@pytest.mark.parametrize("graph", ["learned", "complete"])
+def test_the_gradient_is_that_of_the_actions_put_in_by_hand_row_by_row_or_looked_up(graph):
+    t, world, cfg, rngs = team(graph)
+    t.actor.layers[-1][0].mul_(30)
+    _, seen = play(t, world, world.reset(), 20, 1.0, rngs)
+    obs, action, g = seen.obs[4], seen.action[4], seen.graphs[4]
+    rows, pull = t.asked(obs, action, g.A), torch.from_numpy(RNG(0).normal(size=(2, 24, 2)).astype(np.float32))
+    params, found = [t.actor.flat, *(t.dag.parameters() if t.dag else [])], []
+    A = lambda: t.dag.soft(torch.from_numpy(obs).flatten(2), g) if t.dag else torch.from_numpy(g.A)      # noqa: E731
+    told = torch.nn.functional.one_hot(torch.from_numpy(action), 2).float()
+    by_hand = torch.cat([torch.from_numpy(obs), torch.eye(3).expand(2, 8, 3, 3),
+                         torch.stack([A().mT[..., j, None] * told[:, :, None, j] for j in range(3)], 3).flatten(3)], -1)
+    table = dr.distinct(rows, share=2.0)
+    for z in (t.actor(by_hand.view(2, 24, -1)),
+              *(t.logits(asked, A() - A().detach() if t.dag else None) for asked in (torch.from_numpy(rows), table))):
+        found.append([z.detach(), *torch.autograd.grad((z * pull).sum(), params)])
+    assert isinstance(table, dr.Rows) and len(table.table) < 48
+    for hand, all_rows, looked_up in zip(*found):
+        assert hand.abs().max() > 1e-3
+        for other in (all_rows, looked_up):
+            assert other.numpy() == pytest.approx(hand.numpy(), abs=1e-4 * float(hand.abs().max()))
+
+
+def test_rows_that_do_not_repeat_stay_as_they_are():
+    x = RNG(0).normal(size=(2, 50, 3)).astype(np.float32)
+    assert (dr.distinct(x).numpy() == x).all()
+    some = dr.distinct(x[:, RNG(1).integers(0, 5, 50)])
+    assert len(some.table) == 10 and (some.table[some.index].numpy() == x[:, RNG(1).integers(0, 5, 50)]).all()
 
 
 def test_learning_the_graph_moves_both_of_its_networks():
