@@ -91,6 +91,11 @@ def test_choosing_follows_the_probabilities_and_never_takes_the_impossible():
     assert colder[1] == pytest.approx(0.25 / 0.38, abs=0.02)              # p² renormalised
 
 
+def test_the_smallest_random_number_too_falls_on_a_word_that_is_possible(monkeypatch):
+    monkeypatch.setattr(torch, "rand", lambda *shape, generator: torch.zeros(shape))
+    assert choose(torch.tensor([[0.0, 0.0, 0.4, 0.6]]).log(), None).item() == 2
+
+
 # ---- the optimiser
 
 def test_adam_is_torchs_adamw_and_who_sits_out_stays():
@@ -126,6 +131,11 @@ def same(a, b):
 def test_looking_more_often_does_not_change_what_is_learned_and_a_seed_gives_the_same_bits():
     assert same(last(SHORT, every=1), last(SHORT, every=3))
     assert not same(last(SHORT), last(SHORT, seed=1))
+
+
+def test_a_model_that_has_not_moved_is_measured_the_same_twice():
+    first, *_, final = entropy_language(replace(SHORT, lr=1e-30), np.random.default_rng(0), 2)
+    assert all(map(np.array_equal, first[1:7], final[1:7])) and all(map(np.array_equal, first.look, final.look))
 
 
 def test_with_one_update_a_rollout_kl_cov_is_grpo_bit_for_bit_and_with_two_it_is_not():
