@@ -256,7 +256,7 @@ def learned_picture(history, cfg):
     if bound:
         returns, alone = (figures.level(pane, bound, "best told nothing") for pane in (returns, alone))
     shares = {"density": np.array([h.chosen.density for h in history])} | ({"target": np.array([h.chosen.target for h in history])} if cfg.alpha else {})
-    drawn = figures.graph(last.adjacency.mean(0), "Who is told whose choice, on average", links=spec and spec.links)
+    drawn = figures.graph(last.adjacency.mean(0), "Who is told whose choice", links=spec and spec.links)
     says = f"After {history[-1].step} batches: " + ", ".join(f"{n} {y[-1].mean():.1f}" for n, y in bands.items()) + f" per episode; density {last.density.mean():.2f}; told nothing the same teams earn {last.alone.mean():.1f}."
     return figures.board([returns, drawn, over(shares, "share of the possible edges", "How much is told", (0, 1.05)), alone], says=says, height=640)
 
@@ -341,7 +341,7 @@ live.Plot(figures.board([chain, figures.level(fall, 12.4, "best told nothing")],
 # ## A world that we did not write
 #
 # Our worlds speak PettingZoo's parallel API, so that other people's algorithms can play them; and our learner plays Level-Based Foraging, two agents on a 5 × 5 grid who must lift their food *together*.
-# Twenty batches show that it runs; learning takes two hundred.
+# Twelve batches show that it runs; learning takes two hundred.
 
 # %%
 from pettingzoo.test import parallel_api_test
@@ -349,7 +349,7 @@ from rlkit.envs.foraging import ForagingTeams
 from rlkit.envs.parallel import ParallelTeams
 
 parallel_api_test(ParallelTeams(bm.WORLDS["ring of 4"]), num_cycles=50)
-wild = bm.Config(runs=1, envs=16, hidden=64, entropy=0.02, lr=1e-3, steps=20)                    # steps=220, envs=32, runs=4: 6 minutes
+wild = bm.Config(runs=1, envs=16, hidden=64, entropy=0.02, lr=1e-3, steps=12)                    # steps=220, envs=32, runs=4: 6 minutes
 for graph in ("product", "learned"):
     *_, s = bm.mappo(replace(wild, graph=graph), np.random.default_rng(0), every=wild.steps, world=lambda rngs, envs: ForagingTeams("Foraging-5x5-2p-1f-coop-v3", rngs, envs))
     print(f"{graph:8s} share of the food after {wild.steps} batches {s.ret.mean():.2f}, told nothing {s.alone.mean():.2f}, density {s.density.mean():.2f}")
