@@ -40,7 +40,7 @@ SHIPPED = {"countdown": (64, 2), "modular sum": (32, 2)}                  # widt
 class Config:
     method: str = knob("grpo", choices=losses.METHODS, says="the loss: what is done about entropy, and what is not")
     rescue: int = knob(0, 0, 300, unit="rollouts", least=0,
-                       says="from this rollout on the method is KL-Cov; 0: never")
+                       says="from this rollout on the method is Clip-Cov; 0: never")
     lr: float = knob(6e-4, 6e-5, 6e-3, log=True, symbol="η", above=0, says="learning rate of Adam")
     alpha: float = knob(0.0, 0.0, 0.4, symbol="α", least=0, says="entropy bonus, added to any method")
     kl_share: float = knob(0.3, 0.002, 1.0, log=True, symbol="k", least=0, most=1,
@@ -134,7 +134,7 @@ def entropy_language(cfg: Config, rng: np.random.Generator, every: int = 10,
         answers = sample(model, prompts, cfg.K, gen, cfg.temperature).words              # [R, G, K, T]
         reward = torch.from_numpy(task.verify(prompts[:, :, None].numpy(), answers.numpy())).float()
         mask = torch.from_numpy(task.mask(answers.numpy())).float()
-        now = replace(cfg, method="kl-cov") if 0 < cfg.rescue < step else cfg
+        now = replace(cfg, method="clip-cov") if 0 < cfg.rescue < step else cfg
         seen = _update(model, first, adam, prompts, answers, reward, mask, now, gen)
         if step % every == 0 or step == cfg.steps:
             right = reward.mean(-1)                                       # [R, G]

@@ -186,12 +186,12 @@ def test_a_live_knob_acts_on_the_next_rollout_and_one_that_restarts_is_refused()
         learner.send(replace(SHORT, size=5))
 
 
-def test_a_rescue_is_kl_cov_from_its_rollout_on():
+def test_a_rescue_is_clip_cov_from_its_rollout_on():
     cfg = replace(SHORT, steps=3, lr=3e-3, rescue=2)
     learner = entropy_language(replace(cfg, rescue=0), np.random.default_rng(0), 1)
     for _ in range(3):
         snap = next(learner)                                              # before the first, and two of GRPO
-    snap = learner.send(replace(cfg, rescue=0, method="kl-cov"))
+    snap = learner.send(replace(cfg, rescue=0, method="clip-cov"))
     assert same(snap, last(cfg)) and snap.tokens.touched.any()
 
 
