@@ -528,7 +528,7 @@ def grid(
             marker=dict(
                 symbol="arrow",
                 angle=np.tile(angle, len(r)),
-                size=(1 + 10 * p).ravel(),
+                size=(1 + 10 * p).ravel() * np.clip(8 / max(H, W), 0.7, 1.8),  # as large as the cells of the grid
                 color=EXACT,
                 opacity=np.clip(1.3 * p, 0.08, 1).ravel(),
             ),
