@@ -150,8 +150,8 @@ def _ends_above(seed, more):
 
 
 @claim(paper="against " + CUI + ", table 2", scale="slow", minutes=3,
-       says="greedy accuracy, of which the paper reports a rise, is the same here under Clip-Cov and under GRPO after as "
-            "many steps")
+       says="greedy accuracy, of which the paper reports a rise, is here the same under Clip-Cov and under GRPO, after "
+            "as many steps")
 def greedy_accuracy_is_the_same(seed):
     ours, grpo = (_curves(seed, FULL, **more)["greedy"][-3:].mean(0) for more in (CLIP, {}))
     return near(ours.mean() - grpo.mean(), 0, 0.07, "4 standard errors of five runs, whose spread is .03")
