@@ -217,7 +217,7 @@ class Energy:
 
     def bracket(self, c: torch.Tensor, frozen: bool = False) -> torch.Tensor:
         """[R] Σ c_z(s, a, o) [f - log Σ_o ρ(o) e^f], nats an episode.  c: [R, Z, F].  frozen: no slope into f."""
-        f = self.flat if self.kind == "table" else (self.net.frozen if frozen else self.net)(self.x).view(self.shape)
+        f = self.flat if self.kind == "table" else self.net(self.x).view(self.shape)
         f = f.detach() if frozen else f
         f = f - torch.logsumexp(f + self.log_rho, -1, keepdim=True)       # [R, SA, Z, S]
         return (c * f[:, self.sa, :, self.out].permute(1, 2, 0)).sum((1, 2))

@@ -240,6 +240,22 @@ def test_the_energy_reads_a_planted_push():
     assert gusts.energy(blind, *parts).item() == pytest.approx(0, abs=3 * bias)
 
 
+def test_the_energy_is_at_its_top():
+    """Against least squares: half of what a weighted regression of o on g explains, code by code."""
+    rng = np.random.default_rng(0)
+    obs, action, o = rng.normal(size=(1, 40, 8, 4)), rng.normal(size=(1, 40, 8)), rng.normal(size=(1, 40, 8))
+    share, flow = rng.dirichlet(np.ones(3), size=(1, 40)), np.exp(-obs[..., 3:] * gusts.T / 12)
+    g = np.concatenate([np.ones_like(action)[..., None], obs[..., :3], action[..., None] / 2], -1)
+    g, top = np.concatenate([g, g * flow], -1).reshape(320, 10), 0.0
+    for z in range(3):
+        w = np.sqrt(np.repeat(share[0, :, z], 8))
+        _, rest, *_ = np.linalg.lstsq(g * w[:, None], o.ravel() * w, rcond=None)
+        top += (np.square(o.ravel() * w).sum() - rest[0]) / 2 / 40
+    tensors = [torch.from_numpy(x) for x in (obs, action, o)]
+    parts = gusts.sums(*tensors)
+    assert gusts.energy(torch.from_numpy(share), *parts).item() == pytest.approx(top, rel=0.02)       # a small ridge
+
+
 def test_the_slope_of_the_energy_needs_no_slope_through_its_top():
     gen = torch.Generator().manual_seed(0)
     parts = gusts.sums(*(torch.randn(1, 30, 6, *more, generator=gen).double() for more in ((4,), (), ())))
