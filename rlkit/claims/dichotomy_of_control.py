@@ -285,11 +285,11 @@ def one_noisy_policy(seed):
             "for the other, and say so honestly")
 def clean_but_not_optimal(seed):
     s = _end(TICKET, seed, p=0.6, beta=10.0, runs=100)
-    short = s.optimum - s.earned > 0.005
-    off = np.abs(s.promised - s.earned)[short]
-    return every(("share of 100 runs that earn less than .635 of .640",
-                  _order(0.01 <= short.mean() <= 0.5, f"{short.mean():.2f}", "0.01 … 0.5", "about one in five")),
-                 ("their |promised - earned|, mean", near(off.mean() if len(off) else 0, 0, 0.02, "still descending")))
+    short, kept = s.optimum - s.earned > 0.005, np.abs(s.promised - s.earned) < 0.005
+    return every(("share of 100 runs that keep their promise and earn under .635 of .640",
+                  _order(0.02 <= (short & kept).mean() <= 0.5, f"{(short & kept).mean():.2f}", "0.02 … 0.5",
+                         "about 13 of 100: three standard errors")),
+                 ("share that earns .635 or more", _order((~short).mean() > 0.5, f"{(~short).mean():.2f}", "> 0.5")))
 
 
 @claim(paper="ours, exact", says="the best plan is in the clean mixture, but it may be rare there: K draws find it "

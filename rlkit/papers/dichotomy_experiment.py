@@ -18,8 +18,8 @@ from rlkit.papers.dichotomy_exact import Records, best_share, book, kuhn, rcsl, 
 from rlkit.papers.dichotomy_of_control import Config, dichotomy, problem, small_world, sweep
 
 WORDS = {"arms": ({0: ("good arm", "bad arm")}, {1: "paid", 2: "nothing"}),
-         "lottery": ({0: ("safe", "ticket"), 1: ("good way", "bad way"), 2: ("good way", "bad way"),
-                      3: ("good way", "bad way")}, {2: "won", 3: "lost"}),
+         "lottery": ({0: ("safe", "ticket"), 1: ("good", "bad"), 2: ("good", "bad"),
+                      3: ("good", "bad")}, {2: "won", 3: "lost"}),
          "tree": ({0: ("left", "right"), 1: ("knows", "errs")}, {2: "luck", 4: "no luck"})}
 
 

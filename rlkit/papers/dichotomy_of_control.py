@@ -77,13 +77,15 @@ class Config:
     """World, data, method. The paper has p = 0.1, 1000 episodes and Z = 4 in the two arms, β = 1; the rest is ours."""
 
     world: str = knob("arms", choices=WORLDS, restart=True,
-                      says="two arms, a lottery, the tree of the paper's figure 1, FrozenLake")
+                      says="world: two arms, a lottery, the tree of the paper's figure 1, FrozenLake")
     method: str = knob("DoC", choices=METHODS, restart=True,
-                       says="what the latent pays for: luck (DoC), everything (VAE); or z is the return (RCSL)")
+                       says="method: what z pays for, luck (DoC) or all it knows (VAE); or z is the return (RCSL)")
     p: float = knob(0.1, 0.01, 1.0, symbol="p", least=0, most=1, restart=True,
                     says="luck: bad arm pays, ticket wins, tree's 100, ice slips")
-    beta: float = knob(2.0, 0.01, 100.0, log=True, symbol="β", least=0, says="price of what z knows, per nat")
-    lam: float = knob(1.0, 0.0, 10.0, symbol="λ", least=0, says="wish that z foretells the return, per nat")
+    beta: float = knob(2.0, 0.01, 100.0, log=True, symbol="β", least=0,
+                       says="price of luck: per nat that z knows of it (the VAE: of anything)")
+    lam: float = knob(1.0, 0.0, 10.0, symbol="λ", least=0,
+                      says="wish for return: what a nat that z tells of it is worth")
     request: float = knob(1.0, 0.0, 1.0, symbol="g / best", least=0, most=1,
                           says="return requested: of RCSL, in units of the best in the data")
     n: float = knob(math.inf, 50, 4000, log=True, symbol="n", unit="episodes", least=20, restart=True,
@@ -93,16 +95,17 @@ class Config:
     eps: float = knob(0.2, 0.0, 1.0, symbol="ε", least=0, most=1, restart=True,
                       says="noise of the behaviour: random move, or bad cash-in")
     Z: int = knob(8, 2, 16, symbol="Z", unit="codes", least=2, restart=True, says="size of the latent")
-    K: float = knob(100.0, 1.0, 1000.0, log=True, symbol="K", least=1, says="latents proposed to choose from")
+    K: float = knob(100.0, 1.0, 1000.0, log=True, symbol="K", least=1,
+                    says="proposals: latents drawn from the prior, of which the best is followed")
     energy: str = knob("best", choices=("best", "climbs"), restart=True,
-                       says="the adversary f: in closed form, or a table that climbs")
+                       says="adversary f: in closed form, or a table that climbs")
     negatives: float = knob(math.inf, 1.0, 1000.0, log=True, above=0,
                             says="negatives: draws for the normaliser of f that climbs")
     decode: str = knob("sample", choices=("sample", "argmax"),
                        says="how π is followed: drawn from, as the theorem has it, or its likeliest action")
-    wrong_sign: bool = knob(False, says="q climbs with f: a mistake of the released code")
+    wrong_sign: bool = knob(False, says="wrong sign: q climbs with f, as in the released code")
     alpha: float = knob(0.1, 0.01, 0.5, log=True, symbol="α", above=0, says="step size of Adam on q")
-    steps: int = knob(300, 100, 1500, log=True, least=1, restart=True, says="updates")
+    steps: int = knob(300, 100, 5000, log=True, least=1, restart=True, says="updates")
     runs: int = knob(8, 1, 32, symbol="R", least=1, restart=True, says="runs at once: data and first guess of q")
     seed: int = knob(0, 0, 99, least=0, restart=True, says="which random numbers")
     __post_init__ = check

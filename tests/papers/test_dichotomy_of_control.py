@@ -175,7 +175,7 @@ def test_episodes_are_told_in_words_and_the_curves_are_those_of_the_worlds():
     for world, n in (("arms", 4), ("lottery", 6), ("tree", 4)):
         rec, _ = doc.problem(Config(world=world), RNG(0))
         assert len(set(in_words(world, rec))) == n
-    assert "ticket, good way: lost (0.1)" in in_words("lottery", ticket())
+    assert "ticket, good: lost (0.1)" in in_words("lottery", ticket())
     c = curves(Config(steps=300, lam=1.0), points=5)
     assert c.asked == pytest.approx(np.full(5, 0.5)) and c.best == pytest.approx(1 - c.p)
     assert (c.promised[0] > 0.9).all() and c.earned[-1] == pytest.approx(np.full(4, 0.9), abs=0.02)
