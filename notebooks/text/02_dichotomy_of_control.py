@@ -19,7 +19,7 @@
 # Paper: Yang, Schuurmans, Abbeel and Nachum, *Dichotomy of Control: Separating What You Can Control from What You Cannot*,
 # ICLR 2023. The worlds' numbers and the closed forms are ours, in its spirit.
 #
-# Run the next two cells, then press **Run**; while it runs, or after, drag **β** up to 5.
+# Run the next three cells, then press **Run**, and while it runs drag **β** up to 5.
 
 # %% tags=["hide-input"]
 import numpy as np
@@ -34,7 +34,7 @@ def promises(s, cfg):
     alive = s.book.p > doc.floor(s.records)
     V, W, g = s.book.V[alive], s.worth[alive], np.broadcast_to(s.records.levels, s.rcsl.shape).ravel()
     pads = ({} if cfg.method == "RCSL" else {cfg.method: np.r_[V, g * np.nan]}) | {"RCSL": np.r_[V * np.nan, g]}
-    pane = figures.parity(pads, np.r_[W, s.rcsl.ravel()], "promised return", "earned return", "On the line, promises are kept", size=9)
+    pane = figures.parity(pads, np.r_[W, s.rcsl.ravel()], "promised return", "earned return", "Promises kept?", size=9)
     if cfg.method != "RCSL":
         pane.traces[0]["marker"]["size"] = np.r_[5 + 18 * np.sqrt(s.book.p[alive]), g * 0 + 9]         # as large as p(z)
     return pane
@@ -45,8 +45,8 @@ def over_time(history, cfg):
     take, steps = lambda name: np.array([getattr(s, name) for s in history]), [s.step for s in history]
     axis = dict(steps=True, x_range=(0, cfg.steps))
     pay = figures.curves(steps, {k: take(k) for k in ("promised", "earned")}, "updates", "return", "The code acted on", **axis)
-    know = figures.curves(steps, {k: take(k) for k in ("luck", "skill")}, "updates", "nats an episode", "What z knows of luck, and of actions", **axis)
-    gap = figures.curves(steps, {"broken promise": take("gap"), "bound": take("bound")}, "updates", "return", "Mean broken promise, and its bound", **axis)
+    know = figures.curves(steps, {k: take(k) for k in ("luck", "skill")}, "updates", "nats an episode", "What z knows", **axis)
+    gap = figures.curves(steps, {"broken promise": take("gap"), "bound": take("bound")}, "updates", "return", "Broken promises", **axis)
     return figures.level(pay, history[-1].optimum, "best"), know, gap
 
 
@@ -63,8 +63,8 @@ def small(history, cfg):
     words, keep = in_words(cfg.world, one), one.weight > 0
     rows = sorted(np.flatnonzero(keep), key=lambda i: words[i])
     codes = np.argsort(-s.book.p[0])[:8]
-    map_ = figures.heat(s.q[rows][:, codes], [f"{z + 1}" for z in range(len(codes))], [words[i] for i in rows], "code z", "", "q(z | episode), run 1")
-    return figures.board([promises(s, cfg), map_, pay, know], says=told(s, cfg), height=620, gap=(0.2, 0.19))
+    map_ = figures.heat(s.q[rows][:, codes], [f"{z + 1}" for z in range(len(codes))], [words[i] for i in rows], "code z", "", "Who is in which code")
+    return figures.board([map_, promises(s, cfg), pay, know], says=told(s, cfg), height=620)
 
 
 # %% tags=["hide-input"]
@@ -78,19 +78,20 @@ def on_ice(history, cfg):
     return figures.board([*maps, promises(s, cfg), pay, know, gap], says=told(s, cfg), height=860, gap=(0.13, 0.12))
 
 
-base = doc.Config(Z=4)
-presets = {"λ = 1, β = 2": base, "Paper": dict(lam=0.0, beta=1.0, n=1000.0), "Free luck": dict(beta=0.01), "All luck": dict(p=0.5),
+base = doc.Config(Z=4, alpha=0.02, steps=3000)                                          # slow steps, so that there is time to drag
+presets = {"λ = 1, β = 2": {}, "Paper": dict(lam=0.0, beta=1.0, n=1000.0), "Free luck": dict(beta=0.01), "All luck": dict(p=0.5),
            "No luck": dict(world="lottery", p=1.0, phi=0.5, eps=0.5, Z=8), "Lottery": dict(world="lottery", phi=0.5, eps=0.5, Z=8), "Figure 1": dict(world="tree", p=0.01),
            "Wrong sign": dict(wrong_sign=True), "Too few negatives": dict(energy="climbs", negatives=1.0)}
-live.Panel(doc.dichotomy, doc.Config(Z=4, beta=0.01), small, title="What z knows, and what its promise is worth", presets=presets,
+presets = {name: replace(base, **changes) for name, changes in presets.items()}
+live.Panel(doc.dichotomy, presets["Free luck"], small, title="What z knows, and what its promise is worth", every=2, presets=presets,
            knobs=["beta", "p", "world", "method", "lam", "request", "n", "Z", "K", "wrong_sign", "seed"])
 
 # %% [markdown]
 # **What you see.** Two arms: the good one pays 1 with probability 0.9, the bad one with 0.1; the data pull the good arm once in
-# ten times. So a payment is as often luck (bad arm) as skill. *Top left*: what each latent promises against what it earns,
-# eight learners at once; the orange square at the right is return-conditioned learning (RCSL) asked for 1: it promises 1 and
-# earns 0.5. *Top right*: which latent code each kind of episode is given. *Below*: the promise and what it earns, and what the
-# code knows of luck and of actions, in nats.
+# ten times. So a payment is as often luck (bad arm) as skill. *Top left*: which code z each kind of episode is given, in the first run.
+# *Top right*: what each code promises against what it earns, eight learners at once; the orange square at the right is
+# return-conditioned learning (RCSL) asked for 1: it promises 1 and earns 0.5. *Below*: the promise of the code acted on and what it
+# earns, and what z knows of luck and of actions (skill), in nats.
 #
 # **Try now.** (1) At β = 0.01 one code means "was paid": full of luck, promise 1. Press Run and drag β to 5: the luck curve
 # falls to 0, the two "paid" rows part, promise and pay meet at 0.9. (2) *Wrong sign*: what a sign in the released code does.
@@ -265,13 +266,13 @@ live.Panel(net.gaussian, plain, plane, title="Luck leaves the latent", every=20,
 # ice, the others by someone hasty; both err at random. 1000 episodes, a data set for each of the eight runs. Values are exact (dynamic programming), never roll-outs.
 
 # %% tags=["hide-input"]
-lake = doc.Config(world="lake", p=ice.ICE, lam=10.0, beta=20.0, steps=200)
+lake = doc.Config(world="lake", p=ice.ICE, lam=10.0, beta=20.0, alpha=0.05, steps=400)
 live.Panel(doc.dichotomy, lake, small, title="On the ice", every=4, knobs=["beta", "p", "method", "lam", "n", "phi", "eps", "K", "decode", "energy", "negatives", "seed"],
            presets={"β = 2 λ": lake, "Free luck": dict(beta=0.01), "Firm": dict(beta=50.0), "Dry ground": dict(p=0.0), "Little data": dict(n=100.0), "Greedy decoding": dict(decode="argmax"),
                     "Too few negatives": dict(energy="climbs", negatives=4.0), "Wrong sign": dict(wrong_sign=True), "VAE": dict(method="VAE", lam=0.0, beta=1.0), "One noisy policy": dict(phi=1.0, eps=0.5, n=2000.0, beta=50.0, Z=16)})
 
 # %%
-worlds = {"two arms, p = .1": doc.Config(Z=4), "lottery, p = .1": doc.Config(**ticket), "figure 1": doc.Config(world="tree", p=0.01, beta=3.0), "lake, usual ice": lake, "lake, dry": replace(lake, p=0.0, n=300.0)}
+worlds = {"two arms, p = .1": doc.Config(Z=4), "lottery, p = .1": doc.Config(**ticket), "figure 1": doc.Config(world="tree", p=0.01, beta=3.0), "lake, usual ice": replace(lake, alpha=0.1, steps=200), "lake, dry": replace(lake, p=0.0, n=300.0, alpha=0.1, steps=200)}
 print("promised → earned (mean of 8 runs)\n")
 for name, cfg in worlds.items():
     rows, best = standings(cfg)
@@ -408,7 +409,7 @@ live.Panel(gusts.doc, windy, pendulum, title="Bold or cautious?", every=80, knob
 # | the sign: q climbs with f | *Wrong sign* | the arms: promises 1.0, earns 0.5, luck 0.32 of 0.325 nats there are |
 # | an f with few negatives | *Too few negatives* | outcomes that were not drawn cost nothing: f runs away, q flees from its noise to a copy of the data (0.12 against 0.08) |
 # | little data | *Little data* | with 100 episodes RCSL is ahead by 0.03 to 0.06, at 200 they tie, at 400 DoC leads by 0.05 |
-# | not optimal | lottery with p = 0.6, β = 10 | about one run in five earns .60 to .635 of .64: it paired "good if won" with "bad if lost". Consistent, and not the best |
+# | not optimal | lottery with p = 0.6, β = 10 | about one run in five earns .60 to .635 of .64: it paired "good if won" with "bad if lost". Half of these keep their promise all the same: consistent, not the best |
 # | no mixture to find | φ = 0 on the lake | everybody is hasty: no latent can help |
 #
 # The last two are not faults of the fit: $\{\pi_z,p(z)\}$ splits the behaviour into a mixture of plans, and there are many ways to split it. The clean
