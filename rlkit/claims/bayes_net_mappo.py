@@ -194,7 +194,7 @@ def annealing_ends_at_the_product(seed):
     return every(*parts)
 
 
-@claim(paper="ours; the task is Papoudakis et al. 2021", scale="slow", minutes=8,
+@claim(paper="ours; the task is Papoudakis et al. 2021", scale="slow", minutes=5,
        says="in Foraging-5x5-2p-1f-coop both learn to eat together; the learned graph is no quicker than no edges by "
             "more than three standard errors")
 def foraging(seed):
