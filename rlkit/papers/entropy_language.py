@@ -38,39 +38,41 @@ SHIPPED = {"countdown": (64, 2), "modular sum": (32, 2)}                  # widt
 
 @dataclass(frozen=True)
 class Config:
-    method: str = knob("grpo", choices=losses.METHODS, says="the loss: what is done about entropy, and what is not")
-    rescue: int = knob(0, 0, 300, unit="rollouts", least=0,
-                       says="from this rollout on the method is Clip-Cov; 0: never")
-    lr: float = knob(6e-4, 6e-5, 6e-3, log=True, symbol="η", above=0, says="learning rate of Adam")
-    alpha: float = knob(0.0, 0.0, 0.4, symbol="α", least=0, says="entropy bonus, added to any method")
+    method: str = knob("grpo", choices=losses.METHODS, says="method: the loss, and what it does about entropy")
+    rescue: int = knob(0, 0, 300, unit="rollouts", least=0, says="Clip-Cov from rollout: takes over there; 0: never")
+    lr: float = knob(6e-4, 6e-5, 6e-3, log=True, symbol="η", above=0, says="learning rate: of Adam")
+    alpha: float = knob(0.0, 0.0, 0.4, symbol="α", least=0, says="entropy bonus: added to any method")
     kl_share: float = knob(0.3, 0.002, 1.0, log=True, symbol="k", least=0, most=1,
-                           says="KL-Cov: share of tokens, of largest covariance, that are held")
-    beta: float = knob(1.0, 0.0, 5.0, symbol="β", least=0, says="KL-Cov: how firmly they are held")
+                           says="KL-Cov, share held: tokens of largest covariance")
+    beta: float = knob(1.0, 0.0, 5.0, symbol="β", least=0, says="KL-Cov, how firmly: slope of the penalty")
     clip_share: float = knob(0.05, 0.0002, 0.3, log=True, symbol="r", least=0, most=1,
-                             says="Clip-Cov: share of tokens, of large covariance, that learn nothing")
-    cov_low: float = knob(0.5, 0.0, 3.0, symbol="ω low", says="Clip-Cov: from this covariance")
-    cov_high: float = knob(20.0, 1.0, 20.0, symbol="ω high", says="Clip-Cov: to this covariance")
+                             says="Clip-Cov, share: tokens of large covariance that learn nothing")
+    cov_low: float = knob(0.5, 0.0, 3.0, symbol="ω low", says="Clip-Cov, from covariance: below it none is chosen")
+    cov_high: float = knob(20.0, 1.0, 20.0, symbol="ω high",
+                            says="Clip-Cov, up to: above this covariance none is chosen")
     clip_low: float = knob(0.2, 0.01, 1.0, symbol="ε", least=0, most=1, says="clip: how far ρ may move from 1")
-    clip_high: float = knob(0.28, 0.01, 2.0, symbol="ε high", least=0, says="clip-higher: how far above 1")
-    reference: float = knob(0.0, 0.0, 0.3, least=0, says="weight of the divergence from the first model")
-    temperature: float = knob(1.0, 0.3, 2.0, symbol="τ", above=0, restart=True, says="of the answers to learn from")
+    clip_high: float = knob(0.28, 0.01, 2.0, symbol="ε high", least=0, says="clip-higher: how far ρ may rise above 1")
+    reference: float = knob(0.0, 0.0, 0.3, least=0, says="reference: weight of the divergence from the first model")
+    temperature: float = knob(1.0, 0.3, 2.0, symbol="τ", above=0, restart=True,
+                              says="temperature: of the answers to learn from")
     K: int = knob(8, 1, 32, symbol="K", unit="answers", least=1, restart=True, says="group size: answers to a prompt")
-    prompts: int = knob(64, 8, 128, unit="prompts", least=1, restart=True, says="prompts of a rollout")
-    minibatches: int = knob(4, 1, 8, least=1, restart=True, says="updates per rollout, each on its own prompts")
+    prompts: int = knob(64, 8, 128, unit="prompts", least=1, restart=True, says="prompts: of a rollout")
+    minibatches: int = knob(4, 1, 8, least=1, restart=True, says="updates per rollout: each on its own prompts")
     task: str = knob("countdown", choices=("countdown", "modular sum"), restart=True,
-                     says="several right answers (countdown), or one and two strategies (modular sum)")
-    size: int = knob(9, 2, 9, least=1, most=9, restart=True, says="countdown: the largest number in a prompt")
+                     says="task: several right answers (countdown), or two strategies (modular sum)")
+    size: int = knob(9, 2, 9, least=1, most=9, restart=True, says="largest number: in a prompt of countdown")
     lessons: int = knob(0, 0, 1000, least=0, restart=True,
-                        says="warm start: supervised updates anew; 0 takes the shipped model")
+                        says="lessons: of a warm start anew; 0 takes the shipped model")
     noise: float = knob(0.5, 0.0, 1.0, least=0, most=1, restart=True,
-                        says="warm start anew: share of demonstrations that are nonsense")
-    width: int = knob(64, 32, 256, log=True, unit="numbers", least=4, restart=True, says="model anew: size of a word")
-    layers: int = knob(2, 1, 4, least=1, restart=True, says="model anew: blocks")
+                        says="nonsense in them: share of the demonstrations of new lessons")
+    width: int = knob(64, 32, 256, log=True, unit="numbers", least=4, restart=True,
+                       says="width: of a model with new lessons")
+    layers: int = knob(2, 1, 4, least=1, restart=True, says="layers: of a model with new lessons")
     runs: int = knob(2, 1, 8, symbol="R", least=1, restart=True, says="runs side by side")
     steps: int = knob(300, 50, 1000, log=True, unit="rollouts", least=1, restart=True, says="rollouts")
     seed: int = knob(0, 0, 99, least=0, restart=True, says="which random numbers")
-    look: int = knob(1, 1, PROBES, least=1, most=PROBES, says="microscope: which prompt")
-    word: int = knob(1, 1, 5, least=1, most=5, says="microscope: which word of the answer")
+    look: int = knob(1, 1, PROBES, least=1, most=PROBES, says="microscope, prompt: which of six")
+    word: int = knob(1, 1, 5, least=1, most=5, says="microscope, word: of the answer")
     evaluation: int = knob(64, 16, 512, unit="prompts", log=True, least=PROBES, restart=True,
                            says="fixed prompts of an evaluation, 16 answers each")
 
