@@ -14,7 +14,6 @@ from functools import lru_cache
 from itertools import combinations, product
 
 import networkx as nx
-import numpy as np
 
 Edges = tuple[tuple[int, int], ...]
 
@@ -39,26 +38,6 @@ def checked(edges, n: int) -> Edges:
 def parents(edges: Edges, n: int) -> tuple[tuple[int, ...], ...]:
     """The parents of each agent, in order of their numbers."""
     return tuple(tuple(sorted(j for j, i in edges if i == child)) for child in range(n))
-
-
-def order(edges: Edges, n: int) -> list[int]:
-    """Agents so that parents come before their children; of several such orders the first by number."""
-    graph = nx.DiGraph(checked(edges, n))
-    graph.add_nodes_from(range(n))
-    return list(nx.lexicographical_topological_sort(graph))
-
-
-def adjacency(edges: Edges, n: int) -> np.ndarray:
-    """A [n, n] bool: A[j, i] says that j is a parent of i, so that A[:, i] are the parents of i."""
-    A = np.zeros((n, n), bool)
-    for j, i in edges:
-        A[j, i] = True
-    return A
-
-
-def density(edges: Edges, n: int) -> float:
-    """Share of the n(n-1)/2 pairs that are joined."""
-    return 2 * len(edges) / (n * (n - 1))
 
 
 def complete(n: int) -> Edges:

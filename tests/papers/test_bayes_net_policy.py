@@ -95,18 +95,6 @@ def test_an_edge_to_nobody_is_refused():
         bn.Config(n=2, edges=((0, 2),))
 
 
-def test_parents_come_first_in_the_order():
-    assert graphs.order(((2, 0), (0, 1)), 3) == [2, 0, 1]
-    for edges in graphs.all_dags(4):
-        at = {i: k for k, i in enumerate(graphs.order(edges, 4))}
-        assert all(at[j] < at[i] for j, i in edges)
-
-
-def test_columns_of_the_adjacency_are_parents():
-    A = graphs.adjacency(((0, 1), (2, 1)), 3)
-    assert A[:, 1].tolist() == [True, False, True] and not A[:, 0].any()
-
-
 def test_an_edge_gives_its_child_rows_and_not_its_parent():
     tables = policy(games.climbing(), EDGE, runs=1)
     assert [t.shape for t in tables] == [(1, 1, 3, 1), (1, 1, 3, 3)]
