@@ -364,7 +364,7 @@ live.Plot(figures.board([pane], height=340, says="; ".join(f"{k}: mean return {v
 def pendulum(history, cfg):
     s, steps = history[-1], [h.step for h in history]
     groups = {"DoC": (s.promised, s.earned), "RCSL": (s.asked, s.rcsl)}
-    dots = kept(groups, "Promised and earned, a dot a dataset", low=-280, high=10)
+    dots = kept(groups, "A dot a dataset", low=-280, high=10)
     runs = {k: np.array([getattr(h, f) for h in history]) for k, f in (("DoC", "earned"), ("RCSL", "rcsl"), ("BC", "clone"))}
     earned = figures.curves(steps, runs, "updates", "return earned", "What each earns", y_range=(-300, 10), x_range=(0, cfg.steps), steps=True, markers=True)
     for value, name in zip(s.drivers.mean(0), ("cautious", "bold")):
