@@ -277,6 +277,8 @@ class Driver:
                 return {}
             if self.state != "error":
                 self._clear()
+                if self.tone == "error":  # what was refused has been taken back
+                    self._say("Mended: the settings are valid again.")
             before = self.wanted
             self._adopt(cfg, drag=next(iter(moves.values())).get("drag"))
             self._tell(changed(cfg, before))

@@ -337,8 +337,8 @@ def test_a_graph_is_drawn_by_mouse_and_by_keyboard_and_a_cycle_is_refused_in_wor
     page.shot("graph_cycle_light")
     assert page.panel().locator(".rlkit-plot").get_attribute("aria-label") == "2 edges."
     click(2, 0)
-    page.until("document.querySelector('.rlkit-panel').dataset.rlkitError === ''")
-    assert panel.locator(".rlkit-edge.rlkit-bad").count() == 0
+    panel.get_by_text("Mended: the settings are valid again.").wait_for()
+    assert panel.locator(".rlkit-edge.rlkit-bad").count() == 0 and panel.get_attribute("data-rlkit-error") == ""
 
     # agent 2 goes to the front: by mouse, and back by keys; the edges turn with the order
     box, first = agent(2).bounding_box(), agent(0).bounding_box()
