@@ -48,8 +48,8 @@ class Config:
     lean: float = knob(0.42, 0.36, 0.5, symbol="θ at the start", unit="rad", least=0, most=3, restart=True,
                        says="further down the bold need more luck; below 0.41 full torque holds it in still air")
     beta: float = knob(30.0, 0.0, 100.0, symbol="β", least=0, says="price of a nat of luck in z")
-    lam: float = knob(3.0, 0.0, 10.0, symbol="λ", least=0, says="how much z is asked to foretell the return")
-    sign: int = knob(1, choices=(1, -1), symbol="sign of q", says="1: q descends what f climbs; -1: the known mistake")
+    lam: float = knob(3.0, 0.0, 10.0, symbol="λ", least=0, says="wish for return: what z gains by foretelling it")
+    sign: int = knob(1, choices=(1, -1), says="sign of q: 1 descends what f climbs, -1 is the known mistake")
     Z: int = knob(4, 2, 8, symbol="Z", least=1, restart=True, says="codes")
     n: int = knob(300, 100, 1000, symbol="N", log=True, unit="episodes", least=20, restart=True, says="data size")
     at_once: int = knob(2, 1, 20, unit="steps", least=1, says="steps of each episode in a minibatch")

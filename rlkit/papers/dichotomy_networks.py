@@ -45,9 +45,9 @@ class GaussianConfig:
     p: float = knob(0.3, 0.05, 0.5, symbol="p", above=0, most=0.5, restart=True,
                     says="luck: the bad arm pays this often, and the data pull the good arm this often")
     beta: float = knob(3.0, 0.0, 20.0, symbol="β", least=0, says="price of a nat of luck in z")
-    lam: float = knob(1.0, 0.0, 3.0, symbol="λ", least=0, says="how much z is asked to foretell the return")
+    lam: float = knob(1.0, 0.0, 3.0, symbol="λ", least=0, says="wish for return: what z gains by foretelling it")
     method: str = knob("DoC", choices=("DoC", "VAE"), says="what is paid for: luck alone (DoC) or all that z knows")
-    sign: int = knob(1, choices=(1, -1), symbol="sign of q", says="1: q descends what f climbs; -1: the known mistake")
+    sign: int = knob(1, choices=(1, -1), says="sign of q: 1 descends what f climbs, -1 is the known mistake")
     sigma: float = knob(1.0, 0.2, 2.0, symbol="σ", above=0, restart=True, says="spread of z at the start")
     K: int = knob(100, 1, 300, log=True, symbol="K", least=1, says="latents drawn to choose from")
     f_steps: int = knob(3, 1, 10, least=1, says="steps of f for each step of q and π")
@@ -153,9 +153,9 @@ class LakeConfig:
     slip: float = knob(2 / 3, 0.0, 2 / 3, symbol="slip", least=0, most=1, restart=True,
                        says="luck: probability that a move goes to one side instead")
     beta: float = knob(20.0, 0.0, 100.0, symbol="β", least=0, says="price of a nat of luck in z")
-    lam: float = knob(10.0, 0.0, 20.0, symbol="λ", least=0, says="how much z is asked to foretell the return")
+    lam: float = knob(10.0, 0.0, 20.0, symbol="λ", least=0, says="wish for return: what z gains by foretelling it")
     method: str = knob("DoC", choices=("DoC", "VAE"), says="what is paid for: luck alone (DoC) or all that z knows")
-    sign: int = knob(1, choices=(1, -1), symbol="sign of q", says="1: q descends what f climbs; -1: the known mistake")
+    sign: int = knob(1, choices=(1, -1), says="sign of q: 1 descends what f climbs, -1 is the known mistake")
     energy: str = knob("table", choices=("table", "MLP"), restart=True, says="what f is")
     phi: float = knob(0.2, 0.0, 1.0, symbol="φ", least=0, most=1, restart=True, says="share of the expert's episodes")
     eps: float = knob(0.2, 0.0, 1.0, symbol="ε", least=0, most=1, restart=True, says="random moves in the data")
