@@ -1,9 +1,14 @@
 """The law where it is true, and the words with which it is refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from rlkit.papers.entropy_law import foresee, law
+import rlkit.envs
+from rlkit.papers.entropy_law import foresee, law, recorded
+
+ENVS = Path(rlkit.envs.__file__).parent
 
 H = np.linspace(0.9, 0.1, 20)
 
@@ -35,3 +40,18 @@ def test_too_little_is_refused_with_words(H, R, words):
 
 def test_a_ceiling_above_one_is_called_what_it_is():
     assert "above 1" in law(H, 1.5 - 0.4 * np.exp(H)).words
+
+
+@pytest.mark.parametrize("which, runs", [("race", 5), ("large", 1)])
+def test_recorded_curves_are_small_whole_and_what_the_chapter_says_of_them(which, runs):
+    file = next(ENVS.glob(f"countdown_{which}.npz"))
+    assert file.stat().st_size < 300_000
+    curves = recorded(which)
+    assert "GRPO" in curves and curves["about"]["config"]["runs"] == runs
+    for name, c in curves.items():
+        if name != "about":
+            assert c["entropy"].shape == c["reward"].shape == (len(c["step"]), runs)
+            assert c["step"][0] == 0 and all(np.isfinite(x).all() for x in c.values())
+            assert (c["greedy"] <= 1).all() and (c["pass16"] >= c["pass8"]).all() and (c["pass8"] >= c["reward"]).all()
+    grpo = curves["GRPO"]
+    assert (grpo["entropy"][-1] < grpo["entropy"][0] / 2).all() and (grpo["reward"][-1] > grpo["reward"][0]).all()
