@@ -2,8 +2,8 @@
 
 A model that has seen some demonstrations answers prompts, K answers each; a verifier says right or wrong; a policy
 gradient makes what was right more likely. Nothing protects its randomness, so the entropy of its choices falls towards
-0, and with it goes what it could still have found. Clip-Cov and KL-Cov hold on to a few tokens, those where being
-confident and being rewarded go together most or least, and entropy stays.
+0, and with it goes what it could still have found. Clip-Cov and KL-Cov hold on to a few tokens, those whose
+log-probability and advantage vary together most, and entropy stays.
 
     for snap in entropy_language(Config(method="kl-cov"), np.random.default_rng(0), every=10):
         snap.entropy, snap.reward                   # [R] each: nats per word, share of answers that are right
@@ -11,7 +11,7 @@ confident and being rewarded go together most or least, and entropy stays.
 R runs learn as one batch. The losses are in `entropy_losses`, the model in `entropy_model`, the task in
 `rlkit.envs.countdown`. Read `Config`, then `entropy_language`, then `_update`.
 Source: Cui et al. (2025), The Entropy Mechanism of Reinforcement Learning for Reasoning Language Models. Task, model
-and the values of r, k and ω, 50 to 250 times the paper's because a minibatch has 300 tokens here, are ours.
+and the values of r, k and ω are ours: r and k are 250 and 150 times the paper's, because a minibatch has 300 tokens.
 
 Axes: R runs, G prompts of a rollout, K answers to each, T words of an answer, V words of the language.
 """

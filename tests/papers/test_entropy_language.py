@@ -248,6 +248,14 @@ def test_lessons_make_a_model_better_at_what_they_show():
     assert (seen[0] > np.log(74) - 0.5).all() and (seen[-10:].mean(0) < kinds + 0.1).all()
 
 
+@pytest.mark.parametrize("task", ["countdown", "modular sum"])
+def test_a_model_of_any_size_can_be_taught_anew_and_knows_little_after_three_lessons(task):
+    cfg = Config(task=task, lessons=3, width=32, layers=1, runs=1, steps=1, prompts=8, evaluation=16)
+    first = next(entropy_language(cfg, np.random.default_rng(0)))
+    words = {"countdown": 74, "modular sum": 14}[task]
+    assert first.look.pi.shape[-1] == words and 0.7 * np.log(words) < first.entropy[0] <= np.log(words)
+
+
 def test_different_right_answers_are_counted_once_each():
     words = torch.tensor([[[[1, 2], [1, 2], [3, 4], [5, 6]], [[1, 2]] * 4]])
     right = torch.tensor([[[True, True, True, False], [False] * 4]])
