@@ -3,7 +3,8 @@
     maths      mdp returns policies stats · improve empirical (tables) · config (settings that know how to be sliders)
     data       trajectories (the dataset; `validation` refuses, `minari_files` reads) · rollouts (collect)
                sampling (weighted draws) · measures (what a few numbers say of data) · paths (continuous time)
-    networks   nets (R of them as one matmul) · offline/ (BC, TD3+BC, IQL, CQL)
+    networks   nets (R of them as one matmul) · distinct_rows (equal inputs, seen once)
+               transformer (R of them, over sequences) · offline/ (BC, TD3+BC, IQL, CQL)
     worlds     envs/
     papers     papers/ (settings, formulas, learner) → claims/ (what the paper says, measured) → exercises/
     screen     figures (data -> plotly) · live/ (panel, explorer, plot): neither knows a paper

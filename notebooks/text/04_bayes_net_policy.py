@@ -319,7 +319,7 @@ live.Plot(figures.board([chain, figures.level(fall, 12.4, "best told nothing")],
 # best of teams without edges. On the way the return *dips* (preset *Annealed away*: on the ring to 10 or less, at batch 92): habits built on being told fail when the telling stops. Nor is a density target a free lunch: its pull is constant,
 # and on the ring a price α = 1 with target 2/3 from the start leaves the team at 27 after 100 batches, where the unpriced network reaches the same density, and 37, by itself.
 #
-# Nor are *all* edges always best: on the ring the complete graph is slower than the four right edges (after 75 batches by 4 of 37, over 16 teams), although it could do whatever they can. And in the
+# Nor are *all* edges always best: on the ring the complete graph is slower than the four right edges (after 75 batches by 2 to 3 of 37, over 96 teams), although it could do whatever they can. And in the
 # paper's own channel, ten stations with 0.1 for a packet and -10 for a collision, 500 batches were not enough for any graph: all edges 5.5, learned edges 5.5 (three teams each), while five fixed senders that do not hear each other earn 6.2.
 
 # %% [markdown]
@@ -349,10 +349,15 @@ from rlkit.envs.foraging import ForagingTeams
 from rlkit.envs.parallel import ParallelTeams
 
 parallel_api_test(ParallelTeams(bm.WORLDS["ring of 4"]), num_cycles=50)
-wild = bm.Config(runs=1, envs=16, hidden=64, entropy=0.02, lr=1e-3, steps=12)                    # steps=220, envs=32, runs=4: 6 minutes
+wild = bm.Config(runs=1, envs=16, hidden=64, entropy=0.02, lr=1e-3, steps=12)                    # steps=220, envs=32, runs=4: 5 minutes
 for graph in ("product", "learned"):
     *_, s = bm.mappo(replace(wild, graph=graph), np.random.default_rng(0), every=wild.steps, world=lambda rngs, envs: ForagingTeams("Foraging-5x5-2p-1f-coop-v3", rngs, envs))
     print(f"{graph:8s} share of the food after {wild.steps} batches {s.ret.mean():.2f}, told nothing {s.alone.mean():.2f}, density {s.density.mean():.2f}")
+
+# %% [markdown]
+# The full run (four teams of each kind, 220 batches, five minutes; it is the claim `foraging`) says: **no difference that four teams could show**. Both learn
+# to eat together, 0.96 ± 0.03 of the food without edges and 1.00 with a learned graph at the end; over the whole run the graph is ahead by
+# 0.06 ± 0.09. Both agents see the whole grid here, so that edges could only change the way to the top, and the way is not steep.
 
 # %% [markdown]
 # ## Where it breaks
@@ -367,8 +372,8 @@ for game in ("climbing", "penalty"):
     for method, alpha, steps in (("PG", 0.2, 3000), ("NPG", 0.05, 1000)):
         c = replace(base, game=game, method=method, alpha=alpha, steps=steps)
         never, soft, cut = (list(bn.learn(x, np.random.default_rng(0), every=steps))[-1].cut for x in (replace(c, density=0.0), replace(c, schedule="linear"), c))
-        share = lambda v: np.mean(v > 0.95 * bn.ceiling(game, 2, 100.0))
-        print(f"{game + ', ' + method:50} {share(never):13.0%} {share(soft):10.0%} {cut.mean():14.1f}")
+        alone, annealed = (np.mean(v > 0.95 * bn.ceiling(game, 2, 100.0)) for v in (never, soft))
+        print(f"{game + ', ' + method:50} {alone:13.0%} {annealed:10.0%} {cut.mean():14.1f}")
 
 # %% [markdown]
 # **Private eyes.** Where agents see different things annealing costs exactly what the signals were worth: no product policy of the packets earns more than 0.6.

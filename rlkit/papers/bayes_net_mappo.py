@@ -32,13 +32,13 @@ import numpy as np
 import torch
 
 from rlkit.config import accept, check, knob
+from rlkit.distinct_rows import Rows, at, distinct, pick, slopes
 from rlkit.envs.aloha import Aloha, AlohaTeams
 from rlkit.envs.team_games import climbing
 from rlkit.envs.team_tables import TableTeams
 from rlkit.nets import adam
 from rlkit.offline.shared import generator
 from rlkit.papers.dag_network import DagNetwork, Graph, see, stack
-from rlkit.papers.distinct_rows import Rows, at, distinct, pick, slopes
 from rlkit.returns import gae
 
 GRAPHS = ("product", "complete", "random", "learned edges", "learned")
@@ -61,20 +61,21 @@ class Config:
                       says="who is told whose action: nobody, all before it, by chance, or as a network learns")
     density: float = knob(1.0, 0.0, 1.0, symbol="η", least=0, most=1,
                           says="target share of edges; of a random graph the probability of each")
-    alpha: float = knob(0.0, 0.0, 2.0, symbol="α", least=0, says="price of missing the target density; 0: none is set")
-    anneal: bool = knob(False, says="the target falls to 0 between 40 % and 70 % of the run, then α rises to 1")
-    lr: float = knob(2e-3, 1e-4, 2e-2, log=True, symbol="lr", above=0, says="Adam's step")
-    entropy: float = knob(0.01, 0.0, 1.0, least=0, says="bonus for acting at random")
+    alpha: float = knob(0.0, 0.0, 2.0, symbol="α", least=0,
+                        says="price of density: what missing the target costs; 0 sets none")
+    anneal: bool = knob(False, says="anneal: the target falls to 0 between 40 % and 70 % of the run, then α rises to 1")
+    lr: float = knob(2e-3, 1e-4, 2e-2, log=True, above=0, says="learning rate: Adam's step")
+    entropy: float = knob(0.01, 0.0, 1.0, least=0, says="entropy bonus: for acting at random")
     cool: float = knob(0.0, 0.0, 1.0, least=0, most=1,
                        says="share of the run over which the bonus falls to 0.005; 0: it stays as it is")
-    resample: bool = knob(False, says="the broken bookkeeping: new parents' actions in the update")
+    resample: bool = knob(False, says="re-sample parents: the broken bookkeeping, new parents' actions in the update")
     clip: float = knob(0.2, 0.05, 0.5, symbol="ε", above=0, says="the ratio counts within 1 ± ε")
     gamma: float = knob(0.99, 0.9, 1.0, symbol="γ", least=0, most=1, says="discount per step")
     lam: float = knob(0.95, 0.0, 1.0, symbol="λ", least=0, most=1, says="how far advantages look ahead")
     epochs: int = knob(4, 1, 10, least=1, says="updates from one batch")
     envs: int = knob(32, 8, 128, log=True, symbol="E", least=1, restart=True, says="copies of the world per run")
     steps: int = knob(100, 20, 500, log=True, least=1, restart=True, says="batches of one episode per copy")
-    hidden: int = knob(32, 8, 128, log=True, least=1, restart=True, says="width of the actor's and critic's layers")
+    hidden: int = knob(32, 8, 128, log=True, least=1, restart=True, says="width of the layers")
     runs: int = knob(4, 1, 16, symbol="R", least=1, restart=True, says="independent teams learning at once")
     seed: int = knob(0, 0, 99, least=0, restart=True, says="which random numbers")
     __post_init__ = check

@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
+from rlkit.distinct_rows import Rows, at
 from rlkit.nets import MLP
-from rlkit.papers.distinct_rows import Rows, at
 
 ENUMERATE = 5          # up to so many agents the best of all n! orders is found by one matrix product
 

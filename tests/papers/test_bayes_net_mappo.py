@@ -9,11 +9,11 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
+from rlkit import distinct_rows as dr
 from rlkit.envs.aloha import Aloha, AlohaTeams
 from rlkit.nets import adam
 from rlkit.papers import bayes_net_mappo as bn
 from rlkit.papers import dag_network as dag
-from rlkit.papers import distinct_rows as dr
 from rlkit.papers.bayes_net_mappo import Config, Team, mappo, play, update
 
 RNG = np.random.default_rng
