@@ -372,8 +372,8 @@ for game in ("climbing", "penalty"):
     for method, alpha, steps in (("PG", 0.2, 3000), ("NPG", 0.05, 1000)):
         c = replace(base, game=game, method=method, alpha=alpha, steps=steps)
         never, soft, cut = (list(bn.learn(x, np.random.default_rng(0), every=steps))[-1].cut for x in (replace(c, density=0.0), replace(c, schedule="linear"), c))
-        alone, annealed = (np.mean(v > 0.95 * bn.ceiling(game, 2, 100.0)) for v in (never, soft))
-        print(f"{game + ', ' + method:50} {alone:13.0%} {annealed:10.0%} {cut.mean():14.1f}")
+        plain, annealed = (np.mean(v > 0.95 * bn.ceiling(game, 2, 100.0)) for v in (never, soft))
+        print(f"{game + ', ' + method:50} {plain:13.0%} {annealed:10.0%} {cut.mean():14.1f}")
 
 # %% [markdown]
 # **Private eyes.** Where agents see different things annealing costs exactly what the signals were worth: no product policy of the packets earns more than 0.6.
