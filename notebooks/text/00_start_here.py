@@ -103,7 +103,7 @@ while snap.step < 2000:
 # | [2. Dichotomy of control](02_dichotomy_of_control.ipynb) | Some past episodes ended well by skill, some by luck. Ask a policy for a high return, and it gambles. How does one ask only for what can be kept? | 45 |
 # | [3. Martingale TD](03_martingale_td.ipynb) | TD learning makes its own error small. What does it learn when the clock ticks faster and faster, and what to do instead? | 45 |
 # | [4. Bayesian-network policies](04_bayes_net_policy.ipynb) | A team has settled where nobody gains alone. What changes if one member may see what another has chosen, and can that help be taken away again? | 45 |
-# | [5. The entropy mechanism](05_entropy_mechanism.ipynb) | A small language model learns to reason, and runs out of randomness. Why, how far can it get like that, and what rescues it? | 45 |
+# | [5. The entropy mechanism](05_entropy_mechanism.ipynb) | A small language model learns to reason, and runs out of randomness. Why, how far can it get like that, and what rescues it? | 60 |
 #
 # Each has the same rhythm: the question and a live panel; the idea, equation beside code; its core in a few lines;
 # exact truth first, then the learned version; guided experiments; a real task; where it breaks; exercises with an
