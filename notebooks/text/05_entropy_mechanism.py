@@ -226,10 +226,6 @@ for method in ("grpo", "clip-cov", "kl-cov"):
 # All knobs marked *live* act on the next update; try *Too large a step* and *Natural gradient*.
 
 # %% tags=["hide-input"]
-import os
-import time
-
-
 def table_run(history, cfg):
     g = lambda k: np.array([getattr(s, k) for s in history])
     steps, H, J, last = g("step"), g("H"), g("J"), history[-1]
@@ -248,21 +244,8 @@ def table_run(history, cfg):
     return figures.board([policy, ent, true, reward], height=560, says=f"After {last.step} updates {np.median(J[-1]):.0%} right, entropy {np.median(H[-1]):.2f} nats, {np.median(last.among):.2f} among the right answers. {found.words}.")
 
 
-def slowly(cfg, rng, every=1):
-    """The same run at a pace that can be followed: it is over in a tenth of a second."""
-    run = em.mechanism(cfg, rng, every)
-    try:
-        snap = next(run)
-        while True:
-            answer = yield snap
-            time.sleep(0 if os.environ.get("RLKIT_HEADLESS") == "1" else 0.025)
-            snap = run.send(answer)
-    except StopIteration:
-        return
-
-
 table = em.Config()
-live.Panel(slowly, table, table_run, title="Twenty actions, three of them right", every=2, knobs=["eta", "method", "alpha", "c", "samples", "right", "align", "K", "depth", "steps", "seed"],
+live.Panel(em.mechanism, table, table_run, title="Twenty actions, three of them right", every=2, pace=0.025, knobs=["eta", "method", "alpha", "c", "samples", "right", "align", "K", "depth", "steps", "seed"],
            presets={"Policy gradient": table, "Natural gradient": dict(method="NPG", eta=0.1), "Too large a step": dict(method="NPG", eta=5.0), "Rare and right": dict(method="NPG", eta=0.1, align=-2.5),
                     "A tree of tokens": dict(K=4, depth=3, right=6), "Wrong baseline": dict(c=0.5), "Eight samples": dict(samples=8), "Bonus": dict(method="NPG", eta=0.1, alpha=0.2)})
 

@@ -43,16 +43,17 @@ class Panel:
     presets: name -> Config, or -> dict of the fields in which it differs from `cfg`; None: {"Paper": cfg}.
     total: the step at which the run ends, or a function of cfg; None: cfg.steps, else where the learner stops.
     every: updates between two snapshots; None: so that a run shows about 400. autorun: start without a click.
+    pace: seconds between two snapshots at the least, for a run that is over before one has looked; 0: as it learns.
 
     run, pause, step, reset, set, preset, pin do what the buttons do and return at once; `wait` waits for the effect.
     """
 
     def __init__(self, learner: Callable, cfg, draw: Callable, *, knobs=None, presets: Mapping | None = None,
                  title: str = "", total: int | Callable | None = None, every: int | None = None,
-                 autorun: bool = False):
+                 autorun: bool = False, pace: float = 0.0):
         presets = named(presets, cfg)
         made, front = controls(cfg, knobs, presets)
-        self._open(Run(learner, draw, cfg, total, every), made, front, presets, title, autorun)
+        self._open(Run(learner, draw, cfg, total, every, pace), made, front, presets, title, autorun)
 
     def _open(self, run, made: list[Control], front: int, presets: dict, title: str, autorun: bool) -> None:
         self._run, self._first, self._title = run, run.cfg, title

@@ -24,10 +24,11 @@ class Diverged(ArithmeticError):
 class Run:
     """A learner, its settings and what it has shown so far."""
 
-    pace, sweeps = 0.0, False  # seconds between two snapshots: as fast as it learns
+    sweeps = False
 
-    def __init__(self, learner: Callable, draw: Callable, cfg, total=None, every: int | None = None):
+    def __init__(self, learner: Callable, draw: Callable, cfg, total=None, every: int | None = None, pace: float = 0.0):
         self.learner, self.draw, self.cfg = learner, draw, cfg
+        self.pace = pace  # seconds between two snapshots; 0: as fast as it learns
         self._total = total
         self.every = every or max(1, (self._bound(cfg) or 4000) // KEPT)
         self._generator = None

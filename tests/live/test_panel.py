@@ -60,6 +60,16 @@ def test_what_the_buttons_do_can_be_done_in_python(make):
         p.run()
 
 
+def test_a_pace_slows_what_is_shown_and_not_what_is_learned(make):
+    quick, slow = make(), make(pace=0.02)
+    for p in (quick, slow):
+        began = time.monotonic()
+        p.run()
+        assert p.wait(20) and p.state == "done"
+    assert time.monotonic() - began >= 19 * 0.02, "twenty snapshots, each waited for"
+    assert all(np.array_equal(a.theta, b.theta) for a, b in zip(quick.history, slow.history, strict=True))
+
+
 def test_autorun_starts_by_itself(make):
     p = make(autorun=True)
     assert p.wait(20) and p.state == "done"
