@@ -490,7 +490,7 @@ print(f"the law R = -a e^H + b here: ceiling {np.median([f.ceiling for f in laws
 #
 # | what the paper finds | what this model does |
 # |---|---|
-# | r = 2·10⁻⁴, k = 2·10⁻³ are enough | they do nothing: one token of 300. Ours are 50 to 250 times larger |
+# | r = 2·10⁻⁴, k = 2·10⁻³ are enough | they do nothing: one token of 300. Ours are 250 (r) and 150 (k) times larger |
 # | Clip-Cov and KL-Cov score higher | more entropy, pass@8 and variety, yes; **greedy accuracy no** at equal steps |
 # | tuned bonus and reference KL do not help | a reference of .05 does best of all here (pass@8 .65), a bonus of .1 helps; a bonus of .3 explodes |
 # | clip-higher keeps entropy up | inert: hardly any token reaches ρ > 1.2 in four small steps |
