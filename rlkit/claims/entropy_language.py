@@ -8,32 +8,31 @@ else is said. What the paper says and what is so here are told apart in the word
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
 
 from rlkit.claims import Measured, above, below, claim, every, near, not_here
-from rlkit.papers.entropy_language import Config, Snapshot, entropy_language
 from rlkit.papers.entropy_law import foresee, law
 from rlkit.policies import entropy_step
 
 CUI = "Cui et al. 2025"
-SHORT = Config(runs=2, steps=50, evaluation=128)
-FULL = Config(runs=5, steps=300, evaluation=256)
+SHORT = dict(runs=2, steps=50, evaluation=128)
+FULL = dict(runs=5, steps=300, evaluation=256)
 KL, CLIP = dict(method="kl-cov", kl_share=0.3), dict(method="clip-cov", clip_share=0.05)
 CURVES = ("entropy", "reward", "greedy", "pass8", "pass16")
 
 
 @cache
-def _history(seed: int, cfg: Config, look: int = 10) -> tuple[Snapshot, ...]:
-    """A run, kept: several claims read the same one."""
-    return tuple(entropy_language(cfg, np.random.default_rng([seed, 2505]), look))
+def _history(seed: int, look: int = 10, **settings) -> tuple:
+    """The snapshots of a run, kept: several claims read the same one."""
+    from rlkit.papers.entropy_language import Config, entropy_language  # here, since it waits for torch
+    return tuple(entropy_language(Config(**settings), np.random.default_rng([seed, 2505]), look))
 
 
-def _curves(seed: int, cfg: Config, **more) -> dict[str, np.ndarray]:
+def _curves(seed: int, settings: dict, **more) -> dict[str, np.ndarray]:
     """Name -> [T, R], row 0 before the first rollout."""
-    history = _history(seed, replace(cfg, **more))
+    history = _history(seed, **settings | more)
     return {name: np.array([getattr(s, name) for s in history], float) for name in CURVES}
 
 
@@ -86,8 +85,8 @@ def covariance_methods_keep_entropy(seed):
 @claim(paper=CUI + ", section 4.3; public code",
        says="with one update per rollout KL-Cov is the plain loss, bit for bit: where ρ = 1 its penalty has no slope")
 def kl_cov_on_policy_is_the_plain_loss(seed):
-    cfg = replace(SHORT, minibatches=1, prompts=16, steps=3, evaluation=16)
-    one, two = (_history(seed, replace(cfg, **more))[-1] for more in ({}, KL | dict(beta=5.0)))
+    few = SHORT | dict(minibatches=1, prompts=16, steps=3, evaluation=16)
+    one, two = (_history(seed, **few | more)[-1] for more in ({}, KL | dict(beta=5.0)))
     return near(np.abs(one.look.pi - two.look.pi).max(), 0.0, 0.0, "the same floating-point numbers")
 
 
@@ -96,7 +95,7 @@ def kl_cov_on_policy_is_the_plain_loss(seed):
             "covariances are rare words in wrong answers, not what is confident and right")
 def largest_covariances_are_rare_words_of_wrong_answers(seed):
     wrong, tight = [], []
-    for t in (s.tokens for s in _history(seed, SHORT)[3:]):
+    for t in (s.tokens for s in _history(seed, **SHORT)[3:]):
         top = np.argsort(-t.cov)[: max(1, len(t.cov) // 50)]
         wrong.append((t.A[top] < 0).mean())
         good = t.A > 0
@@ -110,7 +109,7 @@ def largest_covariances_are_rare_words_of_wrong_answers(seed):
        says="with the logits as they really moved, Adam and shared weights included, the lemma gives the change of "
             "entropy: correlation above .97 and slope 1 ± .2; to second order above .999")
 def the_lemma_holds_for_the_realised_step(seed):
-    pi = np.array([s.look.pi for s in _history(seed, replace(SHORT, runs=1, steps=30, evaluation=16, lr=1e-4), 1)],
+    pi = np.array([s.look.pi for s in _history(seed, 1, runs=1, steps=30, evaluation=16, lr=1e-4)],
                   float)                                                  # [steps + 1, M, T, V]
     step = entropy_step(pi[:-1], np.diff(np.log(pi), axis=0))
     exact, first, second = (x.mean((1, 2)) for x in step)                 # over the states of the microscope
@@ -222,7 +221,7 @@ def the_learning_rate_is_a_confound(seed):
 @claim(paper=CUI + ", section 3.1", scale="slow", minutes=0.5,
        says="too large an entropy bonus explodes: α = .3 ends above 2 nats, with a pass@1 below the base model's")
 def too_much_bonus_explodes(seed):
-    c = _curves(seed, replace(FULL, steps=100, evaluation=64), alpha=0.3)
+    c = _curves(seed, FULL, steps=100, evaluation=64, alpha=0.3)
     return every(("entropy", above(c["entropy"][-1], 2.0)),
                  ("pass@1 - base", below(c["reward"][-1] - c["reward"][0], 0)))
 
@@ -232,7 +231,7 @@ def too_much_bonus_explodes(seed):
             "discovered: from the first 30 rollouts it promises too little by more than .2; and with almost no entropy "
             "left nothing is lost, pass@1 is above .9")
 def the_law_does_not_foresee_a_discovery(seed):
-    history = _history(seed, Config(task="modular sum", runs=4, steps=150), 3)
+    history = _history(seed, 3, task="modular sum", runs=4, steps=150)
     H, R = (np.array([getattr(s, k) for s in history]) for k in ("entropy", "reward"))
     ends = [foresee(h, r, 11) for h, r in zip(H.T, R.T)]
     kept = [e.predicted - e.reached for e in ends if e.law.law is not None]          # where no trade-off is seen, none
