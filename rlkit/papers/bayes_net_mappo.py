@@ -56,9 +56,9 @@ class Config:
     """World, graph and learning. Learning rate, graph target and entropy act in mid-run."""
 
     world: str = knob("clique of 3", choices=tuple(WORLDS), restart=True,
-                      says="who disturbs whom: stations that share a channel, or a table game")
+                      says="world: stations that share a channel, or a table game")
     graph: str = knob("learned", choices=GRAPHS, restart=True,
-                      says="who is told whose action: nobody, all before it, by chance, or as a network learns")
+                      says="graph: nobody is told, all before it, by chance, or as a network learns")
     density: float = knob(1.0, 0.0, 1.0, symbol="η", least=0, most=1,
                           says="target share of edges; of a random graph the probability of each")
     alpha: float = knob(0.0, 0.0, 2.0, symbol="α", least=0,
@@ -74,9 +74,9 @@ class Config:
     lam: float = knob(0.95, 0.0, 1.0, symbol="λ", least=0, most=1, says="how far advantages look ahead")
     epochs: int = knob(4, 1, 10, least=1, says="updates from one batch")
     envs: int = knob(32, 8, 128, log=True, symbol="E", least=1, restart=True, says="copies of the world per run")
-    steps: int = knob(100, 20, 500, log=True, least=1, restart=True, says="batches of one episode per copy")
+    steps: int = knob(100, 20, 500, log=True, least=1, restart=True, says="batches: of one episode per copy")
     hidden: int = knob(32, 8, 128, log=True, least=1, restart=True, says="width of the layers")
-    runs: int = knob(4, 1, 16, symbol="R", least=1, restart=True, says="independent teams learning at once")
+    runs: int = knob(4, 1, 16, symbol="R", least=1, restart=True, says="teams: learning at once")
     seed: int = knob(0, 0, 99, least=0, restart=True, says="which random numbers")
     __post_init__ = check
 
