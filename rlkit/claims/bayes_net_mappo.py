@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlkit.claims import Measured, _one_thread, above, below, claim, every, near
+from rlkit.claims import Measured, above, below, claim, every, near, one_thread
 from rlkit.envs.aloha import Aloha, best, best_product, greedy, value
 
 CZ = "Chen & Zhang 2023"
@@ -22,7 +22,7 @@ def _end(seed: int, every: int | None = None, make=None, **settings):
     from rlkit.papers.bayes_net_mappo import Config, mappo
 
     cfg = Config(**settings)
-    with _one_thread("slow"):
+    with one_thread():
         snaps = list(mappo(cfg, np.random.default_rng(seed), every or cfg.steps, make))
     return snaps if every else snaps[-1]
 

@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from rlkit.claims import Measured, _one_thread, above, claim, every, near, not_here
+from rlkit.claims import Measured, above, claim, every, near, not_here, one_thread
 from rlkit.papers import entropy_mechanism as em
 from rlkit.policies import entropy, entropy_step, log_softmax, softmax
 from rlkit.stats import fit_exp_entropy, loglog_slope
@@ -330,7 +330,7 @@ def _poles(seed: int) -> dict[str, np.ndarray]:
     """Field of the snapshot -> [200, 8]; kept, since two claims read the same run."""
     from rlkit.papers.entropy_control import ControlConfig, control  # here: tables should not wait for torch
 
-    with _one_thread("slow"):
+    with one_thread():
         history = list(control(ControlConfig(runs=8, steps=200), np.random.default_rng(seed), every=1))
     return {k: np.array([getattr(s, k) for s in history]) for k in ("J", "H", "exact", "first", "second", "sampled")}
 

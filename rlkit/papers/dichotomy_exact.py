@@ -124,12 +124,12 @@ def book(rec: Records, q: np.ndarray) -> Book:
     all_c = c.sum(-2, keepdims=True)
     pair, all_pair = pair_visits(rec, c), pair_visits(rec, all_c)
     state, all_state = (x.reshape(*x.shape[:-1], rec.mdp.S, rec.mdp.A).sum(-1) for x in (pair, all_pair))
-    conditional = lambda x, y: (x * _log(x)).sum((-1, -2)) - (y * _log(y)).sum((-1, -2))   # noqa: E731
+    conditional = lambda x, y: (x * log(x)).sum((-1, -2)) - (y * log(y)).sum((-1, -2))   # noqa: E731
     nll, nll_blind = -conditional(pair, state), -conditional(all_pair, all_state)
     clone = _policy(rec, all_pair, all_state, 1 / rec.mdp.A)
     return Book(p, (wq * rec.ret[..., None]).sum(-2) / share, _policy(rec, pair, state, clone),
                 np.maximum(conditional(c, pair) - conditional(all_c, all_pair), 0.0), nll_blind - nll, nll,
-                (wq * (_log(q) - _log(p)[..., None, :])).sum((-1, -2)), -conditional(g, p[..., None]), c, g)
+                (wq * (log(q) - log(p)[..., None, :])).sum((-1, -2)), -conditional(g, p[..., None]), c, g)
 
 
 def code_visits(rec: Records, y: np.ndarray) -> np.ndarray:
@@ -156,7 +156,8 @@ def _policy(rec, pair, state, otherwise):
     return np.where(seen, pair / np.where(seen, state[..., None], 1.0), otherwise)
 
 
-def _log(x):
+def log(x):
+    """log x, and a finite number for log 0, so that 0 log 0 = 0."""
     return np.log(np.maximum(x, TINY))
 
 

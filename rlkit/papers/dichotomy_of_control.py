@@ -60,6 +60,7 @@ from rlkit.papers.dichotomy_exact import (
     code_visits,
     enumerate_episodes,
     from_episodes,
+    log,
     pair_visits,
     return_code,
     stack,
@@ -140,13 +141,13 @@ def cost(rec: Records, q: np.ndarray, b: Book, beta, lam, method: str = "DoC",
     from an f that was learned; None: the best f, log Pr(o|z, s, a) / Pr(o|s, a).
     """
     s, a, _ = rec.edge.T
-    per_edge = -_log(b.pi[..., s, a])                                                      # [R, Z, E]
+    per_edge = -log(b.pi[..., s, a])                                                      # [R, Z, E]
     if method == "DoC":
         per_edge = per_edge + beta * (luck_ratio(rec, b) if energy is None else energy)
-    log_g = _log(b.ret) - _log(b.p)[..., None]                                             # [R, Z, G]
+    log_g = log(b.ret) - log(b.p)[..., None]                                             # [R, Z, G]
     out = along_episodes(rec, per_edge) - lam * (return_code(rec) @ log_g.swapaxes(-1, -2))
     if method == "VAE":
-        out = out + beta * (_log(q) - _log(b.p)[..., None, :])
+        out = out + beta * (log(q) - log(b.p)[..., None, :])
     return out
 
 
@@ -155,7 +156,7 @@ def luck_ratio(rec: Records, b: Book) -> np.ndarray:
     s, a, _ = rec.edge.T
     pair, all_c = s * rec.mdp.A + a, b.edge.sum(-2, keepdims=True)
     by_pair = lambda c: pair_visits(rec, c)[..., pair]                                     # noqa: E731
-    return _log(b.edge) - _log(by_pair(b.edge)) - _log(all_c) + _log(by_pair(all_c))
+    return log(b.edge) - log(by_pair(b.edge)) - log(all_c) + log(by_pair(all_c))
 
 
 def loss(b: Book, beta: float, lam: float, method: str = "DoC") -> np.ndarray:
@@ -312,10 +313,6 @@ def merged(rec: Records) -> Records:
     """Episodes with the same transitions as one kind, of their weight together: a latent cannot tell them apart."""
     _, first, kind = np.unique(rec.count.astype(np.int16), axis=0, return_index=True, return_inverse=True)
     return rec._replace(weight=np.bincount(kind.ravel(), rec.weight), count=rec.count[first], ret=rec.ret[first])
-
-
-def _log(x):
-    return np.log(np.maximum(x, TINY))
 
 
 def _softmax(Q):

@@ -130,11 +130,12 @@ def test_a_claim_of_several_parts_holds_if_all_do():
     assert both.value == "x: 1; y: 2" and both.why == "a; b"
 
 
-def test_torch_gets_its_threads_back(monkeypatch):
+@pytest.mark.parametrize("scale", claims.SCALES)
+def test_torch_has_one_thread_for_a_claim_and_then_its_own_again(monkeypatch, scale):
     torch = pytest.importorskip("torch")
     before, seen = torch.get_num_threads(), []
 
-    @claim(paper="x", says="y", scale="slow")
+    @claim(paper="x", says="y", scale=scale)
     def count(seed):
         seen.append(torch.get_num_threads())
         raise RuntimeError
