@@ -74,5 +74,5 @@ def bench() -> list[dict]:
 
 if __name__ == "__main__":
     for row in bench():
-        print("{job:32s} slope {ours:.2f}, expected {peer:g}: {ratio:.2f} times ({low:.2f} to {high:.2f}) over a decade, "
+        print("{job:32s} slope {ours:.2f}, expected {peer:g}: {ratio:.2f} times ({low:.2f} to {high:.2f}), "
               "goal {goal}".format(**row))
