@@ -27,6 +27,7 @@ def load(path, name):
 
 notebooks = load(ROOT / "tools" / "notebooks.py", "notebooks")
 check = load(ROOT / "tools" / "check.py", "check")
+newest = load(ROOT / "tools" / "newest.py", "newest")
 bench = load(ROOT / "tests" / "bench" / "run.py", "bench_run")
 
 # A pip that installs labels and empty packages from nowhere, and fails the way a file `mode` asks for.
@@ -140,6 +141,19 @@ def test_the_tests_add_their_own_pins_and_do_not_disturb_the_students(clone):
     assert calls[:2] == ["install --progress-bar off -r requirements.txt -r tests/requirements.txt",
                          "install --progress-bar off --no-deps -r tests/requirements-nodeps.txt"]
     assert clone.make("check")[2] == [] and clone.good()
+
+
+def test_what_only_the_benchmarks_compare_with_never_reaches_the_course(clone):
+    clone.write("tests/bench/requirements.txt", "five==5.0\n")
+    clone.write("tests/bench/run.py", "import five, one, sys; print('ran', *sys.argv[1:])")
+    code, out, calls = clone.make("bench", "offline")
+    assert code == 0 and out.endswith("ran offline\n")
+    assert calls[-1] == ("install --progress-bar off -r requirements.txt -r tests/requirements.txt "
+                         "-r tests/bench/requirements.txt")
+    assert list((clone.folder / ".venv").rglob("five")) and not (clone.site / "five").exists()
+    assert clone.make("bench")[2] == [] and clone.good()
+    shutil.rmtree(next((clone.folder / ".venv" / "bench").rglob("five-5.0.dist-info")))
+    assert len(clone.make("bench")[2]) == 1 and clone.good()
 
 
 def test_a_changed_pin_is_installed_and_nothing_else_is_touched(clone):
@@ -468,6 +482,29 @@ def test_a_failing_cell_stops_the_build_and_leaves_the_old_notebook(chapter):
     with pytest.raises(Exception, match="ZeroDivisionError"):
         notebooks.build(chapter)
     assert notebooks.target(chapter).read_text() == "old"
+
+
+# ---------------------------------------------------------------------------------------------- other releases
+
+def test_the_newest_of_everything_is_asked_for_but_of_torch():
+    text = "# pins\ngymnasium[mujoco]==1.4.0   # a comment\n\nnumpy==2.4.6\ntorch==2.13.0\n"
+    assert newest.requirements(False, text) == ["gymnasium[mujoco]", "numpy", "torch==2.13.0"]
+    assert newest.requirements(True, text) == ["gymnasium[mujoco]==1.4.0", "numpy==2.4.6", "torch==2.13.0"]
+
+
+def test_the_report_names_the_releases_that_differ():
+    import numpy
+    import plotly
+    text = f"numpy=={numpy.__version__}\nplotly[express]==0.1\n"
+    assert newest.releases(Path(sys.executable), text) == {"plotly": dict(pinned="0.1", installed=plotly.__version__)}
+
+
+def test_a_chapter_that_fails_elsewhere_is_told_with_its_cell(tmp_path):
+    for name, code in (("good", "assert 1"), ("bad", "assert 1 == 2")):
+        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]), tmp_path / f"{name}.ipynb")
+    assert newest.chapter(Path(sys.executable), tmp_path / "good.ipynb", tmp_path)["ok"]
+    found = newest.chapter(Path(sys.executable), tmp_path / "bad.ipynb", tmp_path)
+    assert not found["ok"] and "Cell 0" in found["failure"]
 
 
 # ---------------------------------------------------------------------------------------------- benchmarks

@@ -13,7 +13,8 @@ FLAT = r"[\w.-]+(\[[\w,-]+\])?==[\w.+!-]+"
 
 def pins(root: Path = ROOT) -> list[str]:
     """What is wrong with the requirements: each is a flat pin, and Binder's are ours."""
-    files = ["requirements.txt", "tests/requirements.txt", "tests/requirements-nodeps.txt"]
+    files = ["requirements.txt", *(f"tests/{name}.txt" for name in (
+        "requirements", "requirements-nodeps", "bench/requirements"))]
     lines = {f: _lines(root / f) for f in [*files, "binder/requirements.txt"]}
     found = [f"{f}: {line!r} is not a flat pin like numpy==2.4.6"
              for f in files for line in lines[f] if not re.fullmatch(FLAT, line)]

@@ -18,12 +18,14 @@ import urllib.request
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "Scripts", "python.exe") if os.name == "nt" else os.path.join(VENV, "bin", "python")
+LAYER = os.path.join(VENV, "bench")
 STAMP, LOG = os.path.join(VENV, "rlkit-stamp"), os.path.join(VENV, "setup.log")
 OLDEST = (3, 11)
+WHERE = "import sysconfig; print(sysconfig.get_path('purelib'))"
 TORCH_CPU = "https://download.pytorch.org/whl/cpu"
 BASE = ["requirements.txt"]
 TESTS = BASE + ["tests/requirements.txt"]
-BENCH = TESTS + ["tests/bench/requirements.txt"]
+BENCH = TESTS + ["tests/bench/requirements.txt"]    # the last goes into LAYER, where no student's kernel sees it
 NO_DEPS = "tests/requirements-nodeps.txt"           # packages whose own pins would fight ours
 
 
@@ -118,9 +120,9 @@ def stamp(files):
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def stamps():
+def stamps(file=STAMP):
     try:
-        with open(STAMP, encoding="utf-8") as f:
+        with open(file, encoding="utf-8") as f:
             return f.read().split()
     except OSError:
         return []
@@ -138,18 +140,18 @@ def modules(files):
     return sorted(name for name in pins(files) if name.isidentifier())
 
 
-def missing(files):
-    """The pins that .venv does not hold, asked of .venv's own Python: None where that does not start."""
+def missing(files, python=PYTHON):
+    """The pins that an environment does not hold, asked of its own Python: None where that does not start."""
     code = ("import importlib.metadata as m, importlib.util as u, sys\n"
             "def v(n):\n"
             "    try: return m.version(n).split('+')[0]\n"
             "    except Exception: return None\n"
             f"bad = [n for n, w in {pins(files)!r}.items() if v(n) != w.split('+')[0]]\n"
-            f"bad += [n for n in {modules(files)!r} if not u.find_spec(n)]\n"
+            f"bad += [n for n in {modules([f for f in files if f in TESTS])!r} if not u.find_spec(n)]\n"
             "s = u.find_spec('rlkit')\n"
             f"bad += [] if s and s.origin and s.origin.startswith({ROOT!r}) else ['rlkit']\n"
             "print(*bad)")
-    out = ask(PYTHON, "-I", "-c", code)
+    out = ask(python, "-I", "-c", code)
     return None if out is None else out.split()
 
 
@@ -213,11 +215,11 @@ OFFLINE = ("name resolution", "Name or service not known", "getaddrinfo failed",
            "Connection broken", "IncompleteRead", "nodename nor servname")
 
 
-def pip(says, *args):
-    """Run pip in .venv: quiet, its words in the log, one line here; a failure is told in one line."""
+def pip(says, *args, python=PYTHON):
+    """Run pip in an environment: quiet, its words in the log, one line here; a failure is told in one line."""
     lines = []
     with Stage(says) as stage, open(LOG, "a", encoding="utf-8") as log:
-        cmd = [PYTHON, "-m", "pip", "install", "--progress-bar", "off"] + list(args)
+        cmd = [python, "-m", "pip", "install", "--progress-bar", "off"] + list(args)
         job = subprocess.Popen(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                cwd=ROOT, env=clean_env(PIP_DEFAULT_TIMEOUT=os.environ.get("PIP_DEFAULT_TIMEOUT", "30")))
         for raw in job.stdout:
@@ -292,6 +294,32 @@ def setup(files):
             remove_venv()
             make_venv(python)
             install(files)
+
+
+def peers():
+    """The folder of what only the benchmarks import, made where it is missing.
+
+    An environment that sees all of .venv and adds to it holds them: pip then installs what .venv lacks and no more.
+    What runs is .venv's own Python with this folder on its path.
+    """
+    python = os.path.join(LAYER, os.path.relpath(PYTHON, VENV))
+    folder, ours = ask(python, "-c", WHERE), ask(PYTHON, "-c", WHERE)
+    mark, wanted = os.path.join(LAYER, "rlkit-stamp"), stamp(BENCH + [NO_DEPS])
+    if stamps(mark) == [wanted] and missing(BENCH, python) == []:
+        return folder
+    with Lock():
+        shutil.rmtree(LAYER, ignore_errors=True)
+        if ask(PYTHON, "-m", "venv", "--without-pip", LAYER) is None:
+            raise Stop(f"{PYTHON} cannot make an environment in {os.path.relpath(LAYER, ROOT)}")
+        folder = ask(python, "-c", WHERE)
+        with open(os.path.join(folder, "course.pth"), "w", encoding="utf-8") as f:
+            f.write(f"import site; site.addsitedir({ours!r})\n")
+        pip("packages to compare with", *[a for f in BENCH for a in ("-r", f)], python=python)
+        if (lost := missing(BENCH, python)) != []:
+            raise Stop("not as asked for: " + ", ".join(lost or ["the environment"]) + "; delete .venv and try again")
+        with open(mark, "w", encoding="utf-8") as f:
+            f.write(wanted)
+    return folder
 
 
 class Lock:
@@ -405,6 +433,10 @@ def test(args):
     return run("tools/check.py") or run("-m", "pytest", "--durations=15", "-m", "not slow", *args, **env)
 
 
+def bench(args):
+    return run("tests/bench/run.py", *args, BROWSER_PATH=chromium(), OMP_NUM_THREADS="1", PYTHONPATH=peers())
+
+
 def soak(args):
     return run("-m", "pytest", "-m", "slow", *args, BROWSER_PATH=chromium(), OMP_NUM_THREADS="1")
 
@@ -418,7 +450,8 @@ TARGETS = {                                                    # name: (requirem
     "soak": (TESTS, soak),
     "notebooks": (TESTS, lambda args: run("tools/notebooks.py", *args, BROWSER_PATH=chromium())),
     "book": (TESTS, lambda args: run("tools/book.py", *args, BROWSER_PATH=chromium())),
-    "bench": (BENCH, lambda args: run("tests/bench/run.py", *args, BROWSER_PATH=chromium(), OMP_NUM_THREADS="1")),
+    "bench": (TESTS, bench),
+    "newest": (BASE, lambda args: run("tools/newest.py", *args)),
 }
 
 
