@@ -12,7 +12,9 @@ from itertools import pairwise
 
 import torch
 
-BLOCK = 2**17                 # activations of one layer that go through together: half a MB, to fit in the cache
+BLOCK = 2**18                 # activations of one layer that go through together: 1 MB, to stay near the core
+KEEP = 2**24                  # activations that are kept for the backward pass: 64 MB
+NARROW = 16                   # products of fewer columns are taken transposed
 
 
 class MLP:
@@ -78,21 +80,25 @@ def _windows(flat: torch.Tensor, n: int, sizes: tuple[int, ...]) -> list[tuple[t
 class _Layers(torch.autograd.Function):
     """Forward and backward of `MLP` by hand: the numbers of autograd with half of its memory traffic.
 
-    Activations that would not fit in the cache go through in blocks, and are computed again in the backward pass: as
-    fast as fetching them from memory or faster, and sixteen runs need little more of it than one.
+    Activations that would not fit in the cache go through in blocks. Up to KEEP they are kept for the backward pass;
+    beyond it they are computed again there, so that sixteen runs of large batches need little more memory than one.
     Backward reads the weights as they are then: call it before the optimiser moves them.
     """
 
     @staticmethod
     def forward(ctx, x, flat, layers):
-        ctx.x, ctx.layers, ctx.seen = x, layers, None
+        n, B = layers[0][0].shape[0], x.shape[1]
+        ctx.x, ctx.layers = x, layers
+        ctx.seen = [] if n * B * sum(W.shape[2] for W, _ in layers[:-1]) <= KEEP else None
         blocks = _blocks(x, layers)
-        if len(blocks) == 1:
-            *ctx.seen, out = _activations(*blocks[0][2:])
-            return out
-        out = x.new_empty(layers[-1][0].shape[0], x.shape[1], layers[-1][0].shape[2])
+        out = x.new_empty(n, B, layers[-1][0].shape[2]) if len(blocks) > 1 else None
         for nets, rows, x, some in blocks:
-            out[nets, rows] = _activations(x, some)[-1]
+            *seen, last = _activations(x, some)
+            if ctx.seen is not None:
+                ctx.seen.append(seen)
+            if out is None:
+                return last.contiguous()
+            out[nets, rows] = last
         return out
 
     @staticmethod
@@ -102,14 +108,14 @@ class _Layers(torch.autograd.Function):
         grad = torch.zeros(sum(n * (i + 1) * o for i, o in pairwise(sizes))) if need_flat else None
         slots = _windows(grad, n, sizes) if need_flat else [(None, None)] * len(ctx.layers)
         grad_x = torch.empty(n, g_out.shape[1], sizes[0]) if need_x else None
-        for nets, rows, x, layers in _blocks(ctx.x, ctx.layers):
-            g, seen = g_out[nets, rows], ctx.seen or _activations(x, layers)[:-1]
+        for i, (nets, rows, x, layers) in enumerate(_blocks(ctx.x, ctx.layers)):
+            g, seen = g_out[nets, rows], _activations(x, layers)[:-1] if ctx.seen is None else ctx.seen[i]
             for (W, _), (gW, gb), h in zip(layers[::-1], slots[::-1], seen[::-1]):
                 if need_flat:
-                    gW[nets].baddbmm_(h.mT, g)                            # ∂loss/∂W = hᵀ g
+                    gW[nets].add_(_product(h.mT, g))                      # ∂loss/∂W = hᵀ g
                     gb[nets].add_(g.sum(1, keepdim=True))                 # ∂loss/∂b = Σ_B g
                 if need_x or h is not seen[0]:
-                    g = torch.bmm(g, W.mT)                                # ∂loss/∂h = g Wᵀ
+                    g = _product(g, W.mT)                                 # ∂loss/∂h = g Wᵀ
                 if h is not seen[0]:                                      # through the relu: where h > 0
                     torch.ops.aten.threshold_backward.grad_input(g, h, 0, grad_input=g)
             if need_x:
@@ -123,9 +129,16 @@ def _activations(x: torch.Tensor, layers) -> list[torch.Tensor]:
     """h_0 = x, h_1, ..., and the output."""
     seen = [x]
     for W, b in layers[:-1]:
-        seen.append(torch.ops.aten._add_relu_.Tensor(torch.bmm(seen[-1], W), b))          # + b and relu in one pass
+        seen.append(torch.ops.aten._add_relu_.Tensor(_product(seen[-1], W), b))           # + b and relu in one pass
     W, b = layers[-1]
-    return [*seen, torch.baddbmm(b, seen[-1], W)]
+    return [*seen, _product(seen[-1], W).add_(b)]
+
+
+def _product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """a b, [n, i, j] [n, j, k] -> [n, i, k]. MKL is five to ten times slower where k is small: then as (bᵀ aᵀ)ᵀ."""
+    if b.shape[1] == 1:
+        return a * b
+    return torch.bmm(a, b) if b.shape[2] > NARROW else torch.bmm(b.mT.contiguous(), a.mT).mT
 
 
 def _blocks(x: torch.Tensor, layers) -> list[tuple]:
@@ -135,6 +148,7 @@ def _blocks(x: torch.Tensor, layers) -> list[tuple]:
         x = x if m == n else x.expand(n, -1, -1) if m == 1 else x.repeat(n // m, 1, 1)
         return [(slice(None), slice(None), x, layers)]
     k, step = max(1, BLOCK // (B * width)), max(1, BLOCK // width)        # networks and rows in a block
+    step = -(-B // -(-B // step))                                         # blocks of equal height
     blocks = []
     for first in range(0, n, m):                                          # twins: networks first ... first + m see x
         for i in range(0, m, k):

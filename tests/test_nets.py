@@ -64,9 +64,13 @@ def test_two_uses_of_a_network_in_one_loss_add_their_gradients():
 
 @pytest.mark.parametrize("block", [1, 100, 300, 10_000])
 @pytest.mark.parametrize("networks, inputs", [(6, 6), (6, 3), (6, 1)])
-def test_networks_that_share_an_input_or_go_through_in_blocks_compute_the_same(monkeypatch, networks, inputs, block):
-    """Network i sees input i mod R; a block may cut rows and networks anywhere."""
-    monkeypatch.setattr(nets, "BLOCK", block)
+@pytest.mark.parametrize("keep, narrow", [(10_000, 0), (0, 0), (10_000, 8), (0, 8), (0, 100)])
+def test_networks_that_share_an_input_or_go_through_in_blocks_compute_the_same(monkeypatch, networks, inputs, block,
+                                                                               keep, narrow):
+    """Network i sees input i mod R; a block may cut rows and networks anywhere; activations may be kept or computed
+    again, and narrow products taken transposed."""
+    for name, value in (("BLOCK", block), ("KEEP", keep), ("NARROW", narrow)):
+        monkeypatch.setattr(nets, name, value)
     net, x = MLP(networks, SIZES, seeded()), torch.randn(inputs, 11, 5, requires_grad=True)
     weight, x_grad = torch.randn(networks, 11, 3), torch.zeros(inputs, 11, 5)
     out = net(x)
@@ -102,6 +106,12 @@ def test_adam_on_the_batch_is_adam_on_each_run():
             o.step()
     for r in range(3):                       # 20 steps of 1e-2 move weights by up to 0.2; Adam magnifies rounding
         torch.testing.assert_close(run(net, r), linears(singles[r]), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("networks, out", [(1, 1), (4, 1), (4, 3), (4, 40)])
+def test_the_output_lies_in_memory_row_by_row(networks, out):
+    """So that a loss may `view` it as it likes, however its last product was taken."""
+    assert MLP(networks, (5, 8, out), seeded())(torch.randn(networks, 7, 5)).is_contiguous()
 
 
 @pytest.mark.parametrize("layer, fan_in", [(0, 5), (1, 16), (2, 8)])
