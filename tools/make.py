@@ -438,8 +438,8 @@ def bench(args):
 
 
 def soak(args):
-    two = ["-n", "2", "--dist", "loadfile"]
-    return run("-m", "pytest", "-m", "slow", *two, "--durations=15", *args, BROWSER_PATH=chromium(), OMP_NUM_THREADS="1")
+    two = ["-n", "2", "--dist", "loadfile", "--durations=15"]
+    return run("-m", "pytest", "-m", "slow", *two, *args, BROWSER_PATH=chromium(), OMP_NUM_THREADS="1")
 
 
 TARGETS = {                                                    # name: (requirements, what to do)
