@@ -57,7 +57,7 @@ class Row(NamedTuple):
     error: str = ""              # the traceback, if the claim raised one
 
 
-def claim(*, paper: str, says: str, scale: str = "exact", minutes: float = 0.1) -> Callable:
+def claim(*, paper: str, says: str, scale: str = "exact", minutes: float = 0.01) -> Callable:
     """Declare a function (seed: int) -> Measured as a claim; its name is its id.  See `Claim` for the fields."""
     if scale not in SCALES:
         raise ValueError(f"scale is {scale!r}, expected one of {', '.join(map(repr, SCALES))}")

@@ -74,7 +74,7 @@ def graphs_have_no_cycle(seed):
 
 # ---- table games
 
-@claim(paper=OURS, scale="statistical",
+@claim(paper=OURS, scale="statistical", minutes=0.2,
        says="on a chain of climbing games MAPPO stays at 7; with edges, learned or all, it finds 11; annealed away, it "
             "keeps 11, and agents act alone")
 def chain_of_three(seed):
@@ -88,7 +88,7 @@ def chain_of_three(seed):
                  found("annealed, alone", soft.alone), ("density left", near(soft.density.max(), 0, 0, "η is 0")))
 
 
-@claim(paper=OURS, scale="statistical",
+@claim(paper=OURS, scale="statistical", minutes=0.1,
        says="a child must learn its replies before the root commits: without exploration the edge does not help on "
             "climbing")
 def explore_first(seed):
@@ -100,7 +100,7 @@ def explore_first(seed):
 
 # ---- Aloha
 
-@claim(paper=CZ + ", Aloha; small world ours", scale="statistical",
+@claim(paper=CZ + ", Aloha; small world ours", scale="statistical", minutes=0.2,
        says="on the clique, after 50 batches: told is better than not told; and new parents' actions in the update "
             "(the bookkeeping fault) cost all of it")
 def told_is_better(seed):
@@ -113,7 +113,7 @@ def told_is_better(seed):
                        "12.4 is the best told nothing; mean of 128 episodes"))
 
 
-@claim(paper=OURS, scale="statistical",
+@claim(paper=OURS, scale="statistical", minutes=0.1,
        says="on the ring of four, with no price on edges, the learned graph is the ring: who disturbs whom")
 def interference_graph(seed):
     A = _end(seed, world="ring of 4", graph="learned edges", runs=4, steps=60).adjacency

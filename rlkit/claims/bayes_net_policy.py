@@ -138,7 +138,7 @@ def nearly_nash_is_not_optimal(seed):
                      f"{np.median(a.perfect[stuck]):.1f}", "> 5"))
 
 
-@claim(paper=CZ + ", abstract", scale="statistical",
+@claim(paper=CZ + ", abstract", scale="statistical", minutes=0.05,
        says="the plain gradient of a BN policy converges to Nash, from any start: the gap falls, and is small after "
             "4000 steps, for every graph tried")
 def gap_goes_to_zero(seed):
@@ -170,7 +170,7 @@ def climbing_natural(seed):
 
 
 @claim(paper=OURS, says="climbing with the plain gradient: an edge more than doubles the share of teams at the best",
-       scale="statistical")
+       scale="statistical", minutes=0.03)
 def climbing_plain(seed):
     a, b = _spawn(seed, 2)
     edge, none = _at_best(climbing(), EDGE, a, 200, 3000, 0.1), _at_best(climbing(), (), b, 200, 3000, 0.1)
@@ -225,7 +225,7 @@ def symmetry(seed):
 
 # ---- which edges
 
-@claim(paper=OURS + "; proved for other conditions by Ding et al. 2025", scale="statistical",
+@claim(paper=OURS + "; proved for other conditions by Ding et al. 2025", scale="statistical", minutes=0.03,
        says="a chain of three: a tree along the chain is as good as all edges; two parents who do not see each other "
             "are not")
 def sparse_can_be_enough(seed):
@@ -240,7 +240,7 @@ def sparse_can_be_enough(seed):
 
 
 @claim(paper=OURS, says="over all 25 graphs of three agents the share of teams at the best rises with the number of "
-                        "edges, and is 1 for each of the six complete ones", scale="statistical")
+                        "edges, and is 1 for each of the six complete ones", scale="statistical", minutes=0.1)
 def more_edges_are_not_worse(seed):
     a, b = np.random.default_rng(seed).integers(2**31, size=2)
     cfg = Config(n=3, edges=(), method="NPG", alpha=0.1, steps=300, runs=64, seed=int(a))
@@ -282,7 +282,7 @@ def coordination_natural(seed):
     return every(*parts)
 
 
-@claim(paper=CZ + ", Coordination Game, tabular", scale="statistical",
+@claim(paper=CZ + ", Coordination Game, tabular", scale="statistical", minutes=0.03,
        says="plain gradient, three agents: no edges < a line < the complete graph, in mean V ÷ best")
 def coordination_plain(seed):
     game, alpha = coordination(3), 0.04 * 8 / 3          # 2000 steps of 0.01 in 500; their start law sums to 2ⁿ/n
@@ -337,7 +337,7 @@ def _best_alone(game) -> float:
     return best
 
 
-@claim(paper=CZ + ", annealing", scale="statistical",
+@claim(paper=CZ + ", annealing", scale="statistical", minutes=0.1,
        says="edges can be annealed away and their gain kept, with the plain gradient; cut without annealing it is lost")
 def annealing_keeps_the_gain(seed):
     parts, cfg = [], Config(runs=200, steps=3000, alpha=0.2, edges=EDGE)

@@ -116,7 +116,8 @@ def clean_latents_keep_their_promises(seed):
 
 
 @claim(paper="ours, from the proof", says="and a latent that knows MI nats of luck breaks its promises by at most "
-                                          "(R_max - R_min) √(MI/2) on average, in every fit", scale="statistical")
+                                          "(R_max - R_min) √(MI/2) on average, in every fit",
+       scale="statistical", minutes=0.05)
 def broken_promises_are_bounded(seed):
     excess, fits = {"small": [], "lake": []}, 0
     for cfg in (replace(ARMS, steps=100), replace(ARMS, p=0.4, steps=100), replace(TICKET, steps=100),
@@ -134,7 +135,7 @@ def broken_promises_are_bounded(seed):
 
 # ---- DoC where the truth is known
 
-@claim(paper=DOC + ", bandit", says="DoC follows the dotted line 1 - p, and promises what it earns")
+@claim(paper=DOC + ", bandit", minutes=0.05, says="DoC follows the dotted line 1 - p, and promises what it earns")
 def doc_on_the_arms(seed):
     parts = []
     for p in (0.1, 0.3, 0.45):
@@ -167,7 +168,7 @@ def the_threshold_is_lambda(seed):
 
 
 @claim(paper="ours", says="in the lottery DoC stays safe and says so; without a price it promises the jackpot",
-       scale="statistical")
+       scale="statistical", minutes=0.03)
 def doc_in_the_lottery(seed):
     ends = [_end(TICKET, seed, beta=beta) for beta in (2.0, 3.0, 10.0)]
     free = _end(TICKET, seed, beta=0.0, runs=32, K=np.inf)
@@ -177,7 +178,8 @@ def doc_in_the_lottery(seed):
 
 
 @claim(paper="ours", says="just past the threshold is not far enough for every first guess: at β = 1.2 λ in the "
-                          "lottery some runs keep a lucky code; at 2 λ none is acted on", scale="statistical")
+                          "lottery some runs keep a lucky code; at 2 λ none is acted on",
+       scale="statistical", minutes=0.05)
 def the_threshold_is_soft(seed):
     runs = {beta: _end(TICKET, seed, beta=beta, runs=100).earned for beta in (1.2, 2.0)}
     stuck = {beta: float((x < 0.4).mean()) for beta, x in runs.items()}
@@ -188,8 +190,9 @@ def the_threshold_is_soft(seed):
 
 # ---- the rival: one price for everything
 
-@claim(paper=DOC + ", future VAE", says="alone, the VAE's price is a switch: below 1 the optimum, above 1 a copy of "
-                                        "the data")
+@claim(paper=DOC + ", future VAE", minutes=0.03,
+       says="alone, the VAE's price is a switch: below 1 the optimum, above 1 a copy of "
+            "the data")
 def the_vae_is_a_switch(seed):
     parts = []
     for p in (0.1, 0.3, 0.45):
@@ -199,7 +202,7 @@ def the_vae_is_a_switch(seed):
     return every(*parts)
 
 
-@claim(paper=DOC + ", future VAE is sensitive to its weight", scale="statistical",
+@claim(paper=DOC + ", future VAE is sensitive to its weight", scale="statistical", minutes=0.1,
        says="asked to foretell the return as well, the VAE misses: at no price does it come within .03 of 1 - p, and "
             "where it comes nearest it promises too much")
 def the_vae_has_no_window(seed):
@@ -227,7 +230,7 @@ def the_wrong_sign(seed):
 
 @claim(paper=DOC + ", the adversarial objective", says="an energy f that climbs while q and π descend gives what the "
                                                        "closed form gives; with too few negatives it gives a copy of "
-                                                       "the data", scale="statistical")
+                                                       "the data", scale="statistical", minutes=0.1)
 def the_energy_that_climbs(seed):
     parts = [(f"arms, β = {beta}, λ = 0: earned", _most(
         _end(ARMS, seed, beta=beta, lam=0.0, energy="climbs").earned, 0.9, 0.01))
@@ -240,7 +243,7 @@ def the_energy_that_climbs(seed):
 
 # ---- the lake
 
-@claim(paper=DOC + ", FrozenLake", scale="statistical",
+@claim(paper=DOC + ", FrozenLake", scale="statistical", minutes=0.1,
        says="on ice, where careful data are rare, DoC earns far more than return-conditioned learning and promises "
             "little more than it earns")
 def doc_on_the_lake(seed):
@@ -254,15 +257,16 @@ def doc_on_the_lake(seed):
 
 
 @claim(paper="ours", says="greedy decoding hides the fault: with the likeliest action for the whole, even a copy of "
-                          "the data seems to know the ice", scale="statistical")
+                          "the data seems to know the ice", scale="statistical", minutes=0.05)
 def greedy_decoding_hides_the_fault(seed):
     drawn, greedy = (_end(LAKE, seed, decode=how) for how in ("sample", "argmax"))
     return every(("copy of the data, drawn", below(drawn.bc, 0.12)), ("argmax", above(greedy.bc, 0.3)),
                  ("RCSL, argmax", above(greedy.rcsl[:, -1], 0.5)), ("DoC, argmax", above(greedy.earned, 0.5)))
 
 
-@claim(paper="ours", scale="statistical", says="without a price on luck the lake's latent promises success and earns a "
-                                               "fraction of it")
+@claim(paper="ours", scale="statistical", minutes=0.05,
+       says="without a price on luck the lake's latent promises success and earns a "
+            "fraction of it")
 def luck_on_the_lake(seed):
     s = _end(LAKE, seed, beta=0.0)
     return every(("promised", above(s.promised, 0.95)), ("promised - earned", above(s.promised - s.earned, 0.5)))
@@ -278,7 +282,7 @@ def without_luck_all_agree(seed):
 
 
 @claim(paper=DOC + ", FrozenLake data noise", says="with one noisy policy in place of two people (ε = .5) the gain is "
-                                                  "smaller, and still there", scale="statistical")
+                                                  "smaller, and still there", scale="statistical", minutes=0.1)
 def one_noisy_policy(seed):
     s = _end(LAKE, seed, phi=1.0, eps=0.5, n=1500, Z=12, beta=50.0, runs=12, steps=200)
     return every(("earned - RCSL", above(s.earned - s.rcsl[:, -1], 0.0)),
@@ -287,7 +291,7 @@ def one_noisy_policy(seed):
 
 # ---- what it does not give
 
-@claim(paper=DOC + ", consistency is not optimality", scale="statistical",
+@claim(paper=DOC + ", consistency is not optimality", scale="statistical", minutes=0.03,
        says="a latent may be clean and not the best: some runs pair a good plan for one side of luck with a bad plan "
             "for the other, and say so honestly")
 def clean_but_not_optimal(seed):
@@ -314,7 +318,7 @@ def rare_plans_need_many_draws(seed):
 
 
 @claim(paper="ours", says="with 100 episodes the advantage on the lake is gone (RCSL is rather ahead), with 1000 it "
-                          "is there", scale="statistical")
+                          "is there", scale="statistical", minutes=0.05)
 def little_data_no_gain(seed):
     few, many = _end(LAKE, seed, n=100, beta=30.0, runs=24), _end(LAKE, seed)
     return every(("n = 100: earned - RCSL", below(few.earned - few.rcsl[:, -1], 0.03)),

@@ -51,7 +51,7 @@ def _higher(name: str, x, y) -> tuple[str, Measured]:
 
 # ---- short runs
 
-@claim(paper=CUI + ", section 2", scale="statistical",
+@claim(paper=CUI + ", section 2", scale="statistical", minutes=0.2,
        says="with nothing to protect it, entropy falls by more than two fifths while pass@1 more than doubles")
 def entropy_is_spent_for_reward(seed):
     c = _curves(seed, SHORT)
@@ -62,7 +62,7 @@ def entropy_is_spent_for_reward(seed):
                        "< 0"))
 
 
-@claim(paper=CUI + ", section 2", scale="statistical",
+@claim(paper=CUI + ", section 2", scale="statistical", minutes=0.1,
        says="most of it goes early: the first half of a run takes more than 60 % of the fall, and gives more than half "
             "of the gain")
 def most_goes_early(seed):
@@ -73,7 +73,7 @@ def most_goes_early(seed):
                  _each("share of the gain of pass@1", spent[1] > 0.5, spent[1], "> 0.5"))
 
 
-@claim(paper=CUI + ", section 4", scale="statistical",
+@claim(paper=CUI + ", section 4", scale="statistical", minutes=0.4,
        says="Clip-Cov and KL-Cov, their shares scaled to 300 tokens a minibatch, keep more entropy than GRPO")
 def covariance_methods_keep_entropy(seed):
     H = {name: _curves(seed, SHORT, **more)["entropy"][-1] for name, more in
@@ -105,7 +105,7 @@ def largest_covariances_are_rare_words_of_wrong_answers(seed):
                  _each("largest at positive A ÷ the bound", max(tight) <= 1.001, max(tight), "≤ 1"))
 
 
-@claim(paper=CUI + ", Lemma 1; second order ours", scale="statistical",
+@claim(paper=CUI + ", Lemma 1; second order ours", scale="statistical", minutes=0.1,
        says="with the logits as they really moved, Adam and shared weights included, the lemma gives the change of "
             "entropy: correlation above .97 and slope 1 ± .2; to second order above .999")
 def the_lemma_holds_for_the_realised_step(seed):

@@ -48,7 +48,7 @@ def _r2(H, R, law) -> float:
 
 # ---- the lemma
 
-@claim(paper=CUI + ", Lemma 1 and Theorems 1, 2",
+@claim(paper=CUI + ", Lemma 1 and Theorems 1, 2", minutes=0.03,
        says="the covariance predicts the change of entropy at every step of a run: policy gradient with η up to 1, "
             "natural policy gradient up to 0.1")
 def covariance_predicts_entropy(seed):
@@ -169,7 +169,7 @@ def frozen_visits_miss_a_term(seed):
                  ("frozen + Σ Δd(s) H(s): slope", slope(both)))
 
 
-@claim(paper=CUI + ", entropy of a response",
+@claim(paper=CUI + ", entropy of a response", minutes=0.03,
        says="over whole runs on the tree the frozen sum looks right, by its correlation, and is too small by a tenth "
             "to a third; the whole-response covariance has slope 1")
 def frozen_visits_look_right(seed):
@@ -186,8 +186,9 @@ def frozen_visits_look_right(seed):
 
 # ---- what the theorems need
 
-@claim(paper=CUI + ", Theorem 1", says="with exact expectations a wrong baseline changes no update, yet it spoils the "
-                                       "formula Cov(log π, π A); Cov(log π, A) does not mind")
+@claim(paper=CUI + ", Theorem 1", minutes=0.03,
+       says="with exact expectations a wrong baseline changes no update, yet it spoils the "
+            "formula Cov(log π, π A); Cov(log π, A) does not mind")
 def formula_needs_a_baseline(seed):
     parts = []
     for method, eta in (("PG", 0.5), ("NPG", 0.1)):

@@ -236,7 +236,7 @@ def noise_depends_on_time_observed(seed):
     return every(_true("spread at Δt = .02 ÷ at .1, same time", 0.5 < ratio < 2, f"{ratio:.2f}", "between ½ and 2"))
 
 
-@claim(paper="ours, in the spirit of " + PE, scale="statistical",
+@claim(paper="ours, in the spirit of " + PE, scale="statistical", minutes=0.03,
        says="with more episodes CTD(0) and the martingale loss err less, as 1/√N")
 def error_falls_as_root_n(seed):
     rng, sizes = np.random.default_rng(seed), np.array([250, 1000, 4000, 16000])

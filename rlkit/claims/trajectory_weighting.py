@@ -207,8 +207,9 @@ def filters_lose_starts(seed):
     return every(("RW", above(rw, 95)), ("AW", above(aw, 95)), ("top 10 % - uniform", below(topk - uniform, 0)))
 
 
-@claim(paper=TW, scale="statistical", says="there is a best temperature: too large wastes the weights, too small rests "
-                                           "on one trajectory, though Σ w G still rises")
+@claim(paper=TW, scale="statistical", minutes=0.03,
+       says="there is a best temperature: too large wastes the weights, too small rests "
+            "on one trajectory, though Σ w G still rises")
 def temperature_has_an_optimum(seed):
     J, promise = [], []
     for s in _seeds(seed, 80):
@@ -220,7 +221,7 @@ def temperature_has_an_optimum(seed):
                  ("Σ w G(.001) - Σ w G(.05)", above(promise[1] - promise[0], 0)))
 
 
-@claim(paper=TW + ", abstract", scale="statistical",
+@claim(paper=TW + ", abstract", scale="statistical", minutes=0.03,
        says="the room for improvement goes with the positive-sided variance of the returns")
 def psv_predicts_the_gain(seed):
     rng, room, gain = np.random.default_rng(seed), [], []

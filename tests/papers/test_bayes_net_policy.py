@@ -322,7 +322,7 @@ def test_more_entropy_leaves_more_entropy():
 
 def test_density_follows_its_schedule():
     cfg = bn.Config(steps=1000, schedule="linear", keep=0.4, gone=0.9)
-    assert [cfg.eta(s) for s in (0, 399, 650, 900, 1000)] == pytest.approx([1, 1, 0.5, 0, 0])
+    assert [cfg.eta(s) for s in (0, 399, 525, 650, 900, 1000)] == pytest.approx([1, 1, 0.75, 0.5, 0, 0])
     assert replace(cfg, schedule="abrupt", keep=0.5).eta(500) == 0 and bn.Config(density=0.3).eta(999) == 0.3
 
 

@@ -198,6 +198,16 @@ def test_bayes_is_the_counts_of_the_data(p):
         assert exact.rcsl(rec.mdp, lottery.behaviour(), g, 2)[:4] == pytest.approx(pi[:4], abs=1e-12)
 
 
+def test_a_share_phi_of_the_episodes_on_the_lake_is_the_experts_who_arrive_more_often():
+    data = doc.ice.collect(2 / 3, 4000, RNG(4), phi=0.2, eps=0.0)
+    experts = np.array(data.names)[data.source] == "expert"
+    assert experts.mean() == pytest.approx(0.2, abs=4.5 * (0.2 * 0.8 / 4000) ** 0.5)      # 4.5 standard errors
+    world = doc.ice.lake(2 / 3)
+    for who, pi in ((experts, world.expert), (~experts, world.hasty)):
+        J = evaluate(world.mdp, pi, horizon=100) @ world.mdp.start
+        assert data.returns[who].mean() == pytest.approx(J, abs=4.5 * (J * (1 - J) / who.sum()) ** 0.5)
+
+
 def test_bayes_on_ice_is_one_soft_step_of_the_behaviour():
     world = doc.ice.lake(2 / 3)
     behaviour = 0.5 * world.hasty + 0.125

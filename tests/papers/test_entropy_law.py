@@ -26,6 +26,12 @@ def test_what_an_early_fit_misses_is_the_error_on_the_points_it_has_not_seen():
     assert early.missed == pytest.approx(0.1) and early.reached - early.predicted == pytest.approx(0.1)
 
 
+def test_r2_is_the_squared_correlation_as_of_any_line_by_least_squares():
+    R = 0.65 - 0.26 * np.exp(H) + 0.05 * np.random.default_rng(3).standard_normal(len(H))
+    assert 0.1 < law(H, R).r2 < 0.99
+    assert law(H, R).r2 == pytest.approx(np.corrcoef(np.exp(H), R)[0, 1] ** 2, abs=1e-9)
+
+
 @pytest.mark.parametrize("H, R, words", [
     (H[:5], np.linspace(0, 1, 5), "5 points so far"),
     (0.5 + H / 20, np.linspace(0, 1, 20), "e\\^H has moved by"),

@@ -287,6 +287,13 @@ def test_the_curves_of_the_picture_are_lowest_where_it_says():
         assert e.lowest[finest] == pytest.approx(e.exact["MSTDE"][e.component])
 
 
+def test_the_loss_of_the_truth_is_the_quadratic_variation_of_m_on_every_grid():
+    e = experiment(Config(world="brownian", sigma=1.0, T=1.0, second=False, n=50))
+    for name, y in e.losses.items():
+        if name != "ML":                                                  # E Σ (x'² - x² - σ²Δt)² = 2σ⁴T²
+            assert np.polyval(np.polyfit(e.theta, y, 2), 1.0) == pytest.approx(2.0, abs=1e-6)
+
+
 def test_the_mean_of_m_is_flat_for_the_truth_and_sags_for_mstde():
     e = experiment(Config(n=4000, T=1.0, dt=0.05))
     rise = {k: v - v[0] for k, v in e.mean.items()}
