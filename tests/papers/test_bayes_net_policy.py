@@ -71,6 +71,14 @@ def test_the_optimum_of_a_markov_game_is_that_of_its_mdp():
 
 # ---- graphs
 
+def test_named_graphs_have_the_arrows_of_their_names():
+    assert graphs.line(4) == ((0, 1), (1, 2), (2, 3)) and graphs.fork(4) == ((0, 1), (0, 2), (0, 3))
+    assert graphs.collider(4) == ((0, 2), (1, 2), (3, 2)) and graphs.complete(3) == ((0, 1), (0, 2), (1, 2))
+    assert graphs.parents(graphs.collider(4), 4) == ((), (), (0, 1, 3), ())
+    sizes = [len(e) for e in graphs.all_dags(3)]
+    assert sizes == sorted(sizes)                                         # the sparsest first
+
+
 def test_there_are_3_25_and_543_dags():
     assert [len(graphs.all_dags(n)) for n in (2, 3, 4)] == [3, 25, 543]
     assert all(nx.is_directed_acyclic_graph(nx.DiGraph(e)) for e in graphs.all_dags(4))

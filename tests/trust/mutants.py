@@ -192,7 +192,7 @@ MUTANTS = {
         ("bound = W.shape[1] ** -0.5", "bound = W.shape[2] ** -0.5", "first weights scaled by outputs, not inputs"),
         ("self.flat.lerp_(other.flat.detach(), tau)", "self.flat.lerp_(other.flat.detach(), 1 - tau)",
          "Polyak's τ and 1 - τ swapped"),
-        ("gW[nets].baddbmm_(h.mT, g)", "gW[nets].baddbmm_(h.mT, g, beta=0)", "blocks overwrite each other's gradient"),
+        ("gW[nets].add_(_product(h.mT, g))", "gW[nets].copy_(_product(h.mT, g))", "blocks overwrite each other's gradient"),
         ("gb[nets].add_(g.sum(1, keepdim=True))", "gb[nets].add_(g.mean(1, keepdim=True))",
          "mean over the batch, not sum"),
         ("torch.ops.aten.threshold_backward.grad_input(g, h, 0, grad_input=g)", "pass", "gradient through dead units"),
