@@ -1,12 +1,15 @@
 """A figure is read by its numbers: what is drawn is what was given, wherever it stands and whatever it is called."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rlkit import figures as f
+from rlkit.live.spec import plain, spec
 
 
 def test_a_band_holds_the_middle_half_of_the_runs():
@@ -27,7 +30,7 @@ def test_histogram_bars_sum_to_one_before_and_after_weighting():
 def test_equal_returns_can_be_drawn():
     fig = f.board(
         [f.histogram(np.ones(5), np.ones(5)), f.weights(np.ones(5), np.full(5, 0.2), np.zeros(5, int), ["random"])]
-    )
+    ).figure
     assert np.isfinite(fig.layout.xaxis.range).all() and np.isfinite(fig.layout.xaxis2.range).all()
 
 
@@ -48,7 +51,7 @@ def test_the_longest_arrow_is_the_likeliest_move_and_points_where_it_leads():
 
 def test_a_board_keeps_every_pane_in_its_own_axes_and_names_each_method_once():
     pane = f.curves([0, 1], {"AW": [0, 1], "uniform": [1, 0]}, "steps", "score", steps=True)
-    fig = f.board([pane, pane, pane], says="two lines cross")
+    fig = f.board([pane, pane, pane], says="two lines cross").figure
     assert [t.xaxis for t in fig.data] == ["x", "x", "x2", "x2", "x3", "x3"]
     assert [t.name for t in fig.data if t.showlegend] == ["AW", "uniform"]
     assert fig.layout.meta["steps"] == ["x", "x2", "x3"] and fig.layout.meta["says"] == "two lines cross"
@@ -102,7 +105,7 @@ def test_a_prediction_that_comes_true_lies_on_the_line():
     np.testing.assert_array_equal(same["x"], same["y"])
     np.testing.assert_array_equal(double["x"], 2 * double["y"])
     assert same["marker"]["symbol"] != double["marker"]["symbol"]
-    assert np.isfinite(f.board([f.parity({"first order": [np.nan]}, [np.nan], "p", "c")]).layout.xaxis.range).all()
+    assert np.isfinite(f.board([f.parity({"first order": [np.nan]}, [np.nan], "p", "c")]).figure.layout.xaxis.range).all()
 
 
 def test_an_edge_is_as_wide_as_it_is_likely_and_points_at_the_child():
@@ -134,3 +137,39 @@ def test_squares_have_the_area_of_their_chance_and_fade_where_seldom_met():
     area = (np.array(squares["marker"]["size"]) - 2) ** 2
     assert area[1] / area[0] == pytest.approx(3) and area[2] / area[0] == pytest.approx(4)
     assert squares["marker"]["opacity"][2] < 0.2 < squares["marker"]["opacity"][0]
+
+
+def every_pane():
+    """One pane of each kind."""
+    rng = np.random.default_rng(0)
+    G, w, runs = rng.normal(size=9), rng.random(9), rng.random((3, 4))
+    lines = f.curves([1, 2, 3], {"AW": runs, "uniform": runs[:, 0]}, "steps", "score", log_x=True)
+    return [
+        lines, f.level(lines, 0.5, "exact"), f.weights(G, w / w.sum(), np.arange(9) % 2, ["random", "expert"]),
+        f.histogram(G, w), f.bars(["a", "b"], [1.0, 2.0]), f.bars(["a"], [1.0], low=[0.5], high=[2.0]),
+        f.points(G, w, "x", "y"), f.points(G, w, "x", "y", labels=list("abcdefghi"), name="AW"),
+        f.clouds({"a": runs[:, :2]}, "x", "y"), f.parity({"first order": G}, w, "x", "y"),
+        f.grid(np.ones((2, 2)), np.full((2, 2, 4), 0.25), {(1, 1): "★"}), f.heat([[0.1, 0.9]], [0, 1], [0], "x", "y"),
+        f.heat([[0.1, 0.9]], ["l", "r"], ["up"], "x", "y", text=[["a", "b"]]), f.graph(runs[:, :3]),
+        f.chances(["a"], [[0.2, 0.8]], [1.0], ["l", "r"], "action"),
+    ]  # fmt: skip
+
+
+def test_a_board_is_the_picture_that_plotly_makes_of_it_after_checking_every_property():
+    board = f.board(every_pane(), columns=3, says="one of each", title="all")
+    assert plain(spec(board)) == plain(spec(board.figure))
+    with pytest.raises(ValueError, match="Invalid property"):  # the checker does check
+        f.board([f.bars(["a"], [1.0])._replace(traces=[dict(type="bar", colour="red")])]).figure
+
+
+def test_a_board_says_how_to_get_what_only_a_plotly_figure_has():
+    board = f.board([f.bars(["a"], [1.0])], says="one bar")
+    with pytest.raises(AttributeError, match="no update_layout, expected a plotly Figure; board.figure is one"):
+        board.update_layout(height=300)
+    assert repr(board) == "Board(one bar)" and board.figure.update_layout(height=300).layout.height == 300
+
+
+def test_a_picture_is_drawn_without_loading_the_thousand_classes_of_plotly():
+    code = ("import sys, rlkit.figures as f; from rlkit.live.spec import spec; spec(f.board([f.bars(['a'], [1.0])]));"
+            "print([m for m in sys.modules if m.startswith('plotly')])")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -65,7 +65,7 @@ def _get(node, key):
 
 def _walk(node):
     if isinstance(node, dict):
-        return {k: _walk(v) for k, v in node.items()}
+        return {k: _walk(v) for k, v in node.items() if v is not None}  # to plotly None is "not given", null is not
     if isinstance(node, np.ndarray):
         return pack(node)
     if isinstance(node, float | np.floating):
@@ -97,7 +97,7 @@ def pack(a: np.ndarray):
             a, kind = a.astype("f8"), "f8"
         elif a.dtype == np.float64 and not _fits(a):
             kind = "f8"
-    a = np.ascontiguousarray(a, dtype=_FROM[kind])
+    a = np.array(a, dtype=_FROM[kind], order="C")  # a copy: the picture must not change when its owner's array does
     return {"rlkit": kind, "shape": list(a.shape), "bytes": memoryview(a.reshape(-1)).cast("B")}
 
 

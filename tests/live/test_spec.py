@@ -64,3 +64,11 @@ def test_a_plain_figure_is_json_and_plotly_takes_it_back():
 def test_what_is_no_figure_is_refused_in_words(wrong):
     with pytest.raises(TypeError, match="expected a plotly Figure"):
         spec(wrong)
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8", "i4", "u4", "u1"])
+def test_a_picture_does_not_change_with_the_array_it_was_made_of(kind):
+    x = np.arange(30).astype(kind) + (0 if kind != "f8" else 1e9)
+    before, made = x.copy(), pack(x)
+    x[:] = 0
+    np.testing.assert_array_equal(unpack(made), before)
