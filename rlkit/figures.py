@@ -3,8 +3,9 @@
     board([curves(x, {"uniform": y}), bars(["uniform"], [0.4])], says="one sentence for who cannot see it")
 
 Panes and boards are plain dicts as plotly writes them, so that a live picture costs a millisecond (a go.Figure, which
-checks and copies each of some hundred properties, costs twelve). One look for the whole course: `LOOK` says which colour, dash and marker a name has, everywhere; the
-colours are those of Okabe and Ito, told apart by colour-blind readers too, and never the only difference.
+checks and copies each of some hundred properties, costs twelve). One look for the whole course: `LOOK` says which
+colour, dash and marker a name has, everywhere; the colours are those of Okabe and Ito, told apart by colour-blind
+readers too, and never the only difference.
 """
 
 from __future__ import annotations
