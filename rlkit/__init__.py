@@ -1,6 +1,7 @@
 """rlkit, papers you can play with: the small package behind the notebooks. Imports run one way, down this list.
 
-    maths      mdp returns policies stats · improve empirical (tables) · config (settings that know how to be sliders)
+    maths      mdp (large worlds: `sparse`) returns policies stats · improve empirical (tables)
+               config (settings that know how to be sliders)
     data       trajectories (the dataset; `validation` refuses, `minari_files` reads) · rollouts (collect)
                sampling (weighted draws) · measures (what a few numbers say of data) · paths (continuous time)
     networks   nets (R of them as one matmul) · distinct_rows (equal inputs, seen once)

@@ -114,7 +114,7 @@ def improve_visits(model: MDP, d_data: np.ndarray, lam: float, gamma: float = 0.
     if (blank := (model.start > 0) & ~seen).any():
         raise ValueError(f"an episode may start in state {blank.argmax()}, where there is no data; restrict start to "
                          "seen states and rescale it")
-    P = model.P[seen][:, :, seen]                                          # [S', A, S'] the end has ν = 0
+    P = _dense(model)[seen][:, :, seen]                                        # [S', A, S'] the end has ν = 0
     B = gamma * P - np.eye(len(P))[:, None]                                # γ P ν - ν  =  B ν
     B, R, mu, start = B.reshape(-1, len(P)), model.R[seen].ravel(), d_data[seen].ravel(), model.start[seen]
     nu, price = np.zeros(len(P)), max(lam, 1.0)
@@ -161,8 +161,13 @@ def flow_weights(data: Dataset, mdp: MDP, lam: float) -> np.ndarray:
 def _ahead(model: MDP, gamma: float):
     """v -> backup(model, v, gamma), the model checked once and not in each of thousands of rounds.  v: [..., S]."""
     R, go_on = backup(model, np.zeros(model.S)), ~model.terminal
-    P = (gamma * model.P * go_on[:, None, None] * go_on).reshape(-1, model.S).T
+    P = (gamma * _dense(model) * go_on[:, None, None] * go_on).reshape(-1, model.S).T
     return lambda v: R + (v @ P).reshape(*v.shape[:-1], *R.shape)
+
+
+def _dense(model: MDP) -> np.ndarray:
+    """P [S, A, S], also of a sparse model: what follows is a dense system anyway."""
+    return model.P.toarray().reshape(model.S, -1, model.S) if hasattr(model.P, "tocsr") else model.P
 
 
 def tilt(mu: np.ndarray, z: np.ndarray) -> np.ndarray:

@@ -8,18 +8,23 @@ a batch of MDPs or policies and broadcast, so that one call answers for a whole 
     d = occupancy(mdp, pi, horizon=100)         # [..., S, A]  expected visits
     episodes = simulate(mdp, pi, 200, rng, horizon=100)
 
+Worlds of thousands of states, where each step leads to a few of them, come as one sparse table: `MDP.P` says how.
+
 Axes: S states, A actions, T steps. Read `backup` first, the rest is that one line repeated or inverted.
 Source: Puterman (1994), Markov Decision Processes, chapters 4 (finite horizon), 6 (discounted), 7 (undiscounted).
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 ROUNDING = 1e-6         # rows of probabilities may be off by this much (float32 tables) and are then rescaled
 TIE = 1e-10             # actions within this share of the largest |q| are equally good
+SWEEPS = 4              # of value iteration before the first policy is solved: few MDPs then need a second solution
+CACHE = 2**21           # bytes of P that are worked on together, so that all but the first reading is quick
 
 
 class MDP(NamedTuple):
@@ -27,8 +32,11 @@ class MDP(NamedTuple):
 
     Entering a terminal state ends the episode: its value is 0, and its rows of P and R are never read.
     Where the pay of (s, a) depends on the state it leads to, `reward` holds it and R its mean; see `paying`.
+    P may be a scipy.sparse array [S·A, S] whose row s·A + a is that of (s, a): one MDP, no batch, R in place of reward.
+    Every function takes it. Chains, queues and grids of 30 000 states are solved exactly in about a second; worlds
+    where everything is a few steps from everything fill the memory, as they would as a dense table.
     """
-    P: np.ndarray                       # [..., S, A, S] probability of the next state; rows sum to 1
+    P: np.ndarray                       # [..., S, A, S] probability of the next state; rows sum to 1; or sparse
     R: np.ndarray                       # [..., S, A] expected reward of the step
     start: np.ndarray                   # [..., S] probability of the first state
     terminal: np.ndarray                # [..., S] bool
@@ -37,6 +45,9 @@ class MDP(NamedTuple):
     @classmethod
     def paying(cls, P, reward, start, terminal) -> MDP:
         """The MDP that pays reward[s, a, s'] on arrival in s':  R[s, a] = Σ_s' P[s, a, s'] reward[s, a, s']."""
+        if _sparse(P) or _sparse(reward):
+            raise TypeError("paying takes dense tables; with a sparse P give the mean reward: "
+                            "MDP(P, R, start, terminal) with R = P.multiply(reward).sum(1).reshape(S, A)")
         P, reward = np.asarray(P, float), np.asarray(reward, float)
         reward = np.broadcast_to(reward, reward.shape[:-3] + P.shape[-3:])
         return cls(P, (P * np.where(P > 0, reward, 0.0)).sum(-1), start, terminal, reward)
@@ -47,7 +58,7 @@ class MDP(NamedTuple):
 
     @property
     def A(self) -> int:
-        return np.shape(self.P)[-2]
+        return np.shape(self.P)[0] // self.S if _sparse(self.P) else np.shape(self.P)[-2]
 
 
 class Episodes(NamedTuple):
@@ -113,7 +124,7 @@ def solve(mdp: MDP, gamma: float = 1.0, horizon: int | None = None, *,
     mdp = _read(mdp)
     _read_clock(gamma, horizon, timed)
     if horizon is None:
-        return _policy_iteration(mdp, gamma)
+        return _undiscounted(mdp) if gamma == 1 else _discounted(mdp.P, mdp.R, gamma)
     v, steps = np.zeros(mdp.S), []
     for t in reversed(range(horizon)):
         q = _backup(mdp, v, gamma)
@@ -141,7 +152,7 @@ def occupancy(mdp: MDP, pi: np.ndarray, gamma: float = 1.0, horizon: int | None 
         if gamma == 1:
             _must_end(P, mdp.terminal, reached, "this policy")
         P = P * reached[..., None]                                        # elsewhere I - P could be singular
-        d = _sum_over_time(P.swapaxes(-1, -2), mdp.start, gamma)
+        d = _sum_over_time(_turned(P), mdp.start, gamma)
         return np.maximum(d, 0.0)[..., None] * pi                         # the solver may leave -1e-17
     now, d = mdp.start, 0.0                                               # now [..., S]: γ^t Pr(s_t = s)
     for t in range(horizon):
@@ -164,7 +175,7 @@ def simulate(mdp: MDP, pi: np.ndarray, n: int, rng: np.random.Generator, horizon
     pi = _read_policy(pi, mdp, 1.0, horizon, timed)
     if horizon is None:
         raise ValueError("horizon is None, expected the most steps an episode may take: some might never end")
-    if mdp.P.ndim + mdp.start.ndim + mdp.terminal.ndim + pi.ndim - timed != 7 or mdp.R.ndim != 2:
+    if mdp.P.shape[:-3] + mdp.start.shape[1:] + mdp.terminal.shape[1:] + pi.shape[timed:-2] or mdp.R.ndim != 2:
         raise ValueError(f"simulate takes one MDP and one policy, no batch; got P {mdp.P.shape}, pi {pi.shape}")
     if not isinstance(n, int | np.integer) or n < 1:
         raise ValueError(f"n is {n!r}, expected a number of episodes ≥ 1")
@@ -243,15 +254,16 @@ def to_gymnasium(mdp: MDP):
     import gymnasium
 
     mdp = _read(mdp)
-    if mdp.P.ndim != 3 or mdp.R.ndim != 2:
+    if mdp.P.shape[:-3] or mdp.R.ndim != 2:
         raise ValueError(f"to_gymnasium takes one MDP, got P {mdp.P.shape} and R {mdp.R.shape}; index the batch")
-    reward = np.broadcast_to(mdp.R[..., None], mdp.P.shape) if mdp.reward is None else mdp.reward
+    rows = _Rows(mdp.P)
 
     def outcomes(s, a):
         if mdp.terminal[s]:
             return [(1.0, s, 0.0, True)]
-        return [(float(mdp.P[s, a, k]), int(k), float(reward[s, a, k]), bool(mdp.terminal[k]))
-                for k in np.flatnonzero(mdp.P[s, a])]
+        to, p = rows.of(s * mdp.A + a)
+        pay = np.broadcast_to(mdp.R[s, a], to.shape) if mdp.reward is None else mdp.reward[s, a, to]
+        return [(float(p_k), int(k), float(r), bool(mdp.terminal[k])) for k, p_k, r in zip(to, p, pay)]
 
     class Tabular(gymnasium.Env):
         metadata = {"render_modes": []}
@@ -277,33 +289,62 @@ def to_gymnasium(mdp: MDP):
 
 
 class _Rows:
-    """Draws from the rows of a table of probabilities by one binary search: O(log of its size) a draw."""
+    """The rows of a table of probabilities: draws from them by one binary search, O(log of its size) a draw."""
 
     def __init__(self, p):
-        p = p.reshape(-1, p.shape[-1])
-        row, self.value = np.nonzero(p)                                   # only what can happen is stored
-        self.end = np.searchsorted(row, np.arange(len(p)), "right") - 1   # last entry of each row
-        total = np.cumsum(p, 1)
-        self.cum = row + (total / np.where(total[:, -1:] > 0, total[:, -1:], 1))[row, self.value]     # row i: (i, i+1]
+        if _sparse(p):
+            from rlkit import sparse
+            row, self.value, self.p, total = sparse.entries(p)
+        else:
+            p = p.reshape(-1, p.shape[-1])
+            row, self.value = np.nonzero(p)                               # only what can happen is stored
+            self.p, total = p[row, self.value], np.cumsum(p, 1)
+            total = (total / np.where(total[:, -1:] > 0, total[:, -1:], 1))[row, self.value]
+        self.end = np.searchsorted(row, np.arange(p.shape[0]), "right") - 1               # last entry of each row
+        self.cum = row + total                                            # row i: (i, i+1]
+
+    def of(self, i):
+        """(value, p): what row i holds."""
+        some = slice(self.end[i - 1] + 1 if i else 0, self.end[i] + 1)
+        return self.value[some], self.p[some]
 
     def draw(self, row, rng):
         i = np.searchsorted(self.cum, row + rng.random(len(row)), "right")
         return self.value[np.minimum(i, self.end[row])]                   # row + 0.999… may round up to the next row
 
 
+def _sparse(P):
+    return hasattr(P, "tocsr")                                            # asked without importing scipy
+
+
+def _turned(P):
+    """P with its last two axes exchanged."""
+    return P.T if _sparse(P) else P.swapaxes(-1, -2)
+
+
 def _backup(mdp, v, gamma):
-    P = mdp.P.reshape(*mdp.P.shape[:-3], -1, mdp.S)                       # [..., S·A, S]: one product, not S small ones
-    ahead = (P @ v[..., None])[..., 0]
+    if _sparse(mdp.P):
+        ahead = (mdp.P @ v.reshape(-1, mdp.S).T).T.reshape(*v.shape[:-1], mdp.S * mdp.A)
+    else:
+        P = mdp.P.reshape(*mdp.P.shape[:-3], -1, mdp.S)                   # [..., S·A, S]: one product, not S small ones
+        ahead = (P @ v[..., None])[..., 0]
     return mdp.R + gamma * ahead.reshape(*ahead.shape[:-1], mdp.S, mdp.A)
 
 
 def _follow(mdp, pi):
     """The Markov chain of a policy: P_π [..., S, S] and R_π [..., S]; rows of terminal states are 0."""
-    return (pi[..., None, :] @ mdp.P)[..., 0, :], (pi * mdp.R).sum(-1)
+    r = (pi * mdp.R).sum(-1)
+    if _sparse(mdp.P):
+        from rlkit import sparse
+        return sparse.mixed(mdp.P, pi), r
+    return (pi[..., None, :] @ mdp.P)[..., 0, :], r
 
 
 def _sum_over_time(P, r, gamma):
     """Σ_t (γP)^t r = (I - γP)^-1 r.  P: [..., S, S], r: [..., S]."""
+    if _sparse(P):
+        from rlkit import sparse
+        return sparse.sum_over_time(P, r, gamma)
     P = P * -gamma
     s = np.arange(P.shape[-1])
     P[..., s, s] += 1
@@ -319,47 +360,91 @@ def _one_hot(action, A):
     return np.eye(A)[action]
 
 
-def _policy_iteration(mdp, gamma):
+def _discounted(P, R, gamma):
+    """Policy iteration with γ < 1: v, q and pi of `solve`.  Of a large batch a few MDPs at a time, out of the cache."""
     too_near = ValueError(f"gamma is {gamma!r}: so near 1, float64 cannot tell a good policy from a bad one; "
                           "use gamma=1, or a horizon")
-    if 1 - 1e-7 < gamma < 1:
+    if gamma > 1 - 1e-7:
         raise too_near
-    # Only strict gains move the policy. So at γ = 1 a policy that ends is followed by one that ends, unless the new one
+    lead, (S, A) = np.broadcast_shapes(P.shape[:-3], R.shape[:-2]), R.shape[-2:]
+    R = np.broadcast_to(R, (*lead, S, A))
+    if lead and (size := 8 * S * A * S * math.prod(lead[1:])) * lead[0] > CACHE:          # bytes of each P[i]
+        P, step = np.broadcast_to(P, (*lead, S, A, S)), max(1, CACHE // size)
+        parts = [_discounted(P[i : i + step] if step > 1 else P[i], R[i : i + step] if step > 1 else R[i], gamma)
+                 for i in range(0, lead[0], step)]
+        return tuple((np.concatenate if step > 1 else np.stack)(x) for x in zip(*parts))
+    R = R.reshape(-1, S, A)                                               # [B, S, A]
+    if not _sparse(P):
+        P = np.broadcast_to(P, (*lead, S, A, S)).reshape(len(R), S, A, S)
+    mdp = MDP(P, R, None, None)
+    action, live = _first_policy(mdp, gamma), np.arange(len(R))           # live [L]: the MDPs whose policy may gain yet
+    v, q = np.empty(R.shape[:2]), np.empty(R.shape)
+    for _ in range(1000):                                                 # each round gains; ten are many
+        some = mdp if len(live) == len(R) else MDP(P[live], R[live], None, None)
+        v[live] = v_live = _sum_over_time(*_obey(some, action[live]), gamma)
+        q[live] = q_live = _backup(some, v_live, gamma)
+        gain = q_live.max(-1) - v_live > TIE / A * np.abs(q_live).max((-1, -2))[:, None]
+        action[live] = np.where(gain, q_live.argmax(-1), action[live])    # only strict gains move the policy
+        live = live[gain.any(-1)]
+        if not live.size:
+            break
+    else:
+        raise too_near
+    return v.reshape(*lead, S), q.reshape(*lead, S, A), _one_hot(_best(q).argmax(-1), A).reshape(*lead, S, A)
+
+
+def _first_policy(mdp, gamma):
+    """Actions [B, S] to start from: any would do, those after a few sweeps are nearly right and cheap."""
+    if _sparse(mdp.P):
+        from rlkit import sparse
+        return sparse.settled(mdp.P, mdp.R[0], gamma)[None]
+    q = mdp.R
+    for _ in range(SWEEPS):
+        q = _backup(mdp, q.max(-1), gamma)
+    return q.argmax(-1)
+
+
+def _obey(mdp, action):
+    """`_follow` of one action [B, S] for each state: rows are copied, nothing is added up."""
+    B, S = action.shape
+    row = (np.arange(B * S).reshape(B, S) * mdp.A) + action
+    P = mdp.P[row[0]] if _sparse(mdp.P) else mdp.P.reshape(-1, S).take(row, 0)
+    return P, mdp.R.reshape(-1).take(row)
+
+
+def _undiscounted(mdp):
+    """Policy iteration with γ = 1."""
+    # Only strict gains move the policy. So a policy that ends is followed by one that ends, unless the new one
     # has a cycle with positive mean reward; and where nothing gains, v is best among all policies that end.
-    pi = np.full(np.broadcast_shapes(mdp.P.shape[:-1], mdp.R.shape), 1 / mdp.A)
+    pi = np.full(np.broadcast_shapes(mdp.R.shape, (*mdp.P.shape[:-3], 1, 1)), 1 / mdp.A)
     who = "the uniform policy, so every policy,"
-    if gamma < 1:                                                         # any start will do: a few sweeps are cheap
-        q = mdp.R
-        for _ in range(6):
-            q = _backup(mdp, q.max(-1), gamma)
-        pi = _one_hot(q.argmax(-1), mdp.A)
     for _ in range(1000):                                                 # each round gains; ten are many
         P, r = _follow(mdp, pi)
-        if gamma == 1:
-            _must_end(P, mdp.terminal, np.ones_like(mdp.terminal), who)
-        v = _sum_over_time(P, r, gamma)
-        q = _backup(mdp, v, gamma)
+        _must_end(P, mdp.terminal, np.ones_like(mdp.terminal), who)
+        v = _sum_over_time(P, r, 1.0)
+        q = _backup(mdp, v, 1.0)
         gain = q.max(-1) - v > TIE / mdp.A * np.abs(q).max((-1, -2))[..., None]
         if not gain.any():
             break
         pi = np.where(gain[..., None], _one_hot(q.argmax(-1), mdp.A), pi)
         who = "a policy that gains on every round"
     else:
-        raise too_near
+        raise ValueError("after 1000 rounds of policy iteration some state still gains; give a horizon, or gamma < 1")
     best = _best(q)
-    if gamma < 1:
-        return v, q, _one_hot(best.argmax(-1), mdp.A)
     action, ends = np.zeros(v.shape, int), np.broadcast_to(mdp.terminal, v.shape)
+    possible = MDP(mdp.P > 0, 0.0, None, None)
     for _ in range(mdp.S):                                                # backwards from the ends, one step a round
-        nearer = best & ((mdp.P > 0) @ ends[..., None, :, None].astype(float) > 0)[..., 0]
+        nearer = best & (_backup(possible, ends.astype(float), 1.0) > 0)
         new = nearer.any(-1) & ~ends
+        if not new.any():
+            break
         action, ends = np.where(new, nearer.argmax(-1), action), ends | new
     return v, q, _one_hot(action, mdp.A)
 
 
 def _closure(seen, P):
     """[..., S] bool: the states that can be reached from `seen` along P [..., S, S]."""
-    step = (np.asarray(P) > 0).astype(float)
+    step = (P > 0).astype(float)
     while True:
         more = seen | ((seen[..., None, :].astype(float) @ step)[..., 0, :] > 0)
         if more.shape == seen.shape and (more == seen).all():
@@ -368,7 +453,7 @@ def _closure(seen, P):
 
 
 def _must_end(P, terminal, asked, who):
-    ends = _closure(terminal, P.swapaxes(-1, -2))
+    ends = _closure(terminal, _turned(P))
     stuck = asked & ~ends
     if stuck.any():
         *batch, s = np.argwhere(stuck)[0]
@@ -397,6 +482,9 @@ def _read_policy(pi, mdp, gamma, horizon, timed):
                          "for one action per state use np.eye(A)[action]")
     if timed and len(pi) != horizon:
         raise ValueError(f"pi has {len(pi)} steps, expected horizon={horizon}, one table per step")
+    if _sparse(mdp.P) and pi.ndim != 2 + timed:
+        raise ValueError(f"pi has shape {pi.shape}, expected [{want.replace('..., ', '')}]: a sparse P goes with one "
+                         "policy at a time")
     _batch(mdp, pi=pi.shape[timed:-2])
     pi = np.where(mdp.terminal[..., None], 0.0, pi)
     return _rescaled(pi, "pi", mdp.terminal[..., None])
@@ -404,11 +492,18 @@ def _read_policy(pi, mdp, gamma, horizon, timed):
 
 def _read(mdp: MDP) -> MDP:
     """The MDP as float64 with rows of terminal states set to 0, or an error that says what is wrong with it."""
-    P, R, start = (np.asarray(x, float) for x in mdp[:3])
+    P = mdp.P if _sparse(mdp.P) else np.asarray(mdp.P, float)
+    R, start = (np.asarray(x, float) for x in mdp[1:3])
     terminal, reward = np.asarray(mdp.terminal), mdp.reward
-    if P.ndim < 3 or P.shape[-1] != P.shape[-3]:
+    if _sparse(P):
+        if len(P.shape) != 2 or not P.shape[0] or P.shape[0] % P.shape[1]:
+            raise ValueError(f"a sparse P has shape {P.shape}, expected [S·A, S]: row s·A + a says where "
+                             "action a leads from s")
+        S, A = P.shape[1], P.shape[0] // P.shape[1]
+    elif P.ndim < 3 or P.shape[-1] != P.shape[-3]:
         raise ValueError(f"P has shape {P.shape}, expected [..., S, A, S]: state, action, next state")
-    S, A = P.shape[-3:-1]
+    else:
+        S, A = P.shape[-3:-1]
     if terminal.dtype != bool:
         raise TypeError(f"terminal is {terminal.dtype}, expected bool [..., S]; of state numbers make "
                         "np.isin(np.arange(S), numbers)")
@@ -424,8 +519,17 @@ def _read(mdp: MDP) -> MDP:
     mdp = MDP(P, R, start, terminal, reward)
     _batch(mdp)
     if terminal.any():
-        P, R = np.where(terminal[..., None, None], 0.0, P), np.where(terminal[..., None], 0.0, R)
-    P = _rescaled(P, "P", terminal[..., None, None])
+        R = np.where(terminal[..., None], 0.0, R)
+    if _sparse(P):
+        if reward is not None or R.ndim + start.ndim + terminal.ndim != 4:
+            raise ValueError("a sparse P goes with one R [S, A], start [S] and terminal [S], without batch axes, and "
+                             "without rewards on arrival: give their mean as R")
+        from rlkit import sparse
+        P = sparse.read(P, terminal, ROUNDING)
+    else:
+        if terminal.any():
+            P = np.where(terminal[..., None, None], 0.0, P)
+        P = _rescaled(P, "P", terminal[..., None, None])
     _finite(R, "R")
     start = _rescaled(start, "start", np.False_)
     if (terminal & (start > 0)).any():

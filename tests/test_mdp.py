@@ -8,6 +8,7 @@ import warnings
 import gymnasium as gym
 import numpy as np
 import pytest
+import scipy.sparse
 from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -303,6 +304,22 @@ def test_a_batch_gives_what_a_loop_gives(batched, kw):
                 np.testing.assert_allclose(np.broadcast_to(x, (B, *y.shape))[i], y, **EXACT)
 
 
+@pytest.mark.parametrize("shape", [(dict(P=(7,), R=(7,))), dict(P=(3, 5), R=(3, 5)), dict(P=(), R=(4, 6)),
+                                   dict(P=(5,), R=(3, 1)), dict(P=(300,), R=())], ids=str)
+def test_a_batch_beyond_the_cache_is_solved_as_each_alone(shape, monkeypatch):
+    rng = np.random.default_rng(22)
+    P, R = random_mdp(rng, batch=shape["P"]).P, random_mdp(rng, batch=shape["R"]).R
+    mdp = MDP(P, R, np.eye(5)[0], np.arange(5) == 4)
+    whole, lead = solve(mdp, 0.97), np.broadcast_shapes(*shape.values())
+    monkeypatch.setattr(m, "CACHE", 2000)                                 # three MDPs, and less than one row of a grid
+    for x, y in zip(whole, solve(mdp, 0.97)):
+        np.testing.assert_array_equal(x, y)
+    P, R = np.broadcast_to(P, (*lead, 5, 3, 5)), np.broadcast_to(R, (*lead, 5, 3))
+    for i in np.ndindex(lead):
+        for x, y in zip(whole, solve(MDP(P[i], R[i], *mdp[2:]), 0.97)):
+            np.testing.assert_allclose(x[i], y, **EXACT)
+
+
 def test_two_batch_axes_broadcast_into_a_grid():
     rng = np.random.default_rng(9)
     mdp, pi = random_mdp(rng), None
@@ -524,6 +541,109 @@ def test_worlds_without_a_usable_table_are_refused_with_a_way_out():
     del Moody.initial_state_distrib
     with pytest.raises(ValueError, match="initial_state_distrib"):
         from_gymnasium(Moody())
+
+
+# ---- large worlds --------------------------------------------------------------------------------------------------
+
+def sparse(mdp):
+    return mdp._replace(P=scipy.sparse.csr_array(np.asarray(mdp.P).reshape(-1, mdp.S)))
+
+
+def walk(side, rng, ends=True):
+    """A side × side grid: moves go astray one time in five, each cell has its price, the last one ends it (or pays)."""
+    s, S = np.arange(side**2), side**2
+    y, x = np.divmod(s, side)
+    to = [np.clip(y + dy, 0, side - 1) * side + np.clip(x + dx, 0, side - 1)
+          for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0))]
+    entries = [(p, 4 * s + a, to[(a + k) % 4]) for a in range(4) for k, p in ((0, 0.8), (1, 0.1), (3, 0.1))]
+    p, row, column = (np.concatenate([np.broadcast_to(e[i], S) for e in entries]) for i in range(3))
+    R = -rng.uniform(0.01, 0.02, (S, 4))
+    R[-1] = 1
+    return MDP(scipy.sparse.csr_array((p, (row, column)), shape=(4 * S, S)), R, (s == 0) * 1.0, ends & (s == S - 1))
+
+
+@pytest.mark.parametrize("kw", [dict(gamma=0.9), dict(gamma=1.0), dict(gamma=0.9, horizon=7)], ids=str)
+def test_a_sparse_table_gives_what_the_dense_one_gives(kw):
+    rng = np.random.default_rng(23)
+    dense = random_mdp(rng, S=30, A=3, ends=2)
+    P = np.where(rng.random(dense.P.shape) < 0.1, dense.P, 0.0) + 0.01 * np.eye(30)[-1]
+    dense = dense._replace(P=P / P.sum(-1, keepdims=True))                # few successors, one of them an end
+    pi, v = random_policy(rng, dense), rng.normal(size=(4, 30))
+    one, two = sparse(dense), dense
+    assert (one.S, one.A) == (30, 3)
+    np.testing.assert_allclose(m.backup(one, v, 0.9), m.backup(two, v, 0.9), **EXACT)
+    np.testing.assert_allclose(evaluate(one, pi, **kw), evaluate(two, pi, **kw), **EXACT)
+    np.testing.assert_allclose(occupancy(one, pi, **kw), occupancy(two, pi, **kw), **EXACT)
+    for x, y in zip(solve(one, **kw), solve(two, **kw)):
+        np.testing.assert_allclose(x, y, **EXACT)
+    if "horizon" in kw:
+        pis = np.stack([random_policy(rng, dense) for _ in range(7)])
+        for f in (evaluate, occupancy):
+            np.testing.assert_allclose(f(one, pis, timed=True, **kw), f(two, pis, timed=True, **kw), **EXACT)
+
+
+def test_a_sparse_world_is_played_like_the_dense_one():
+    mdp = walk(5, np.random.default_rng(24))
+    dense = mdp._replace(P=mdp.P.toarray().reshape(25, 4, 25))
+    pi = random_policy(np.random.default_rng(25), dense)
+    for x, y in zip(*(simulate(w, pi, 50, np.random.default_rng(26), 40) for w in (mdp, dense))):
+        np.testing.assert_array_equal(x, y)
+    ours, theirs = to_gymnasium(mdp).P, to_gymnasium(dense).P
+    for s, a in itertools.product(range(25), range(4)):
+        np.testing.assert_allclose(ours[s][a], theirs[s][a], rtol=1e-12)
+
+
+@pytest.mark.parametrize("side, gamma", [(55, 0.99), (25, 1.0), (110, 0.9)])
+def test_a_large_grid_is_solved_and_proves_it(side, gamma):
+    mdp = walk(side, np.random.default_rng(27), ends=gamma == 1)
+    v, q, pi = solve(mdp, gamma)
+    v = np.where(mdp.terminal, 0.0, v)
+    error = np.abs(m.backup(mdp, v, gamma).max(-1) - v).max()             # of a fixed point: none
+    assert error < 1e-8 * (1 - gamma if gamma < 1 else 1)                 # then v is within 1e-8 of the best
+    np.testing.assert_allclose(evaluate(mdp, pi, gamma), v, atol=1e-8)
+
+
+def test_quantecon_agrees_on_a_sparse_grid():
+    quantecon = pytest.importorskip("quantecon")
+    mdp = walk(20, np.random.default_rng(28), ends=False)
+    s, a = np.divmod(np.arange(1600), 4)
+    theirs = quantecon.markov.DiscreteDP(mdp.R.ravel(), scipy.sparse.csr_matrix(mdp.P), 0.98, s, a).policy_iteration()
+    v, _, pi = solve(mdp, 0.98)
+    np.testing.assert_allclose(v, theirs.v, atol=1e-8)
+    assert (pi.argmax(-1) == theirs.sigma).all()
+
+
+def test_rows_of_terminal_states_are_never_read_in_a_sparse_table_either():
+    mdp = walk(4, np.random.default_rng(29))
+    odd = mdp._replace(P=mdp.P.copy())
+    odd.P.data[odd.P.indptr[60]] = np.nan                                 # state 15, its first action
+    for gamma in (0.9, 1.0):
+        assert all((x == y).all() for x, y in zip(solve(odd, gamma), solve(mdp, gamma)))
+
+
+@pytest.mark.parametrize("change, says", [
+    (dict(P=lambda P: P[:-1]), r"a sparse P has shape \(63, 16\), expected \[S·A, S\]: row s·A \+ a"),
+    (dict(P=lambda P: put((9, 2), 0.5)(P.tolil())), r"row \[2, 1\] of P sums to 1.5, expected 1.*row s·A \+ a, here 9"),
+    (dict(P=lambda P: put((9, 2), -0.5)(P.tolil())), r"P\[2, 1, 2\] is -0.5, expected a probability"),
+    (dict(P=lambda P: put((9, 2), np.inf)(P.tolil())), r"P\[2, 1, 2\] is inf, expected a finite number"),
+    (dict(R=lambda R: np.stack([R, R])), r"a sparse P goes with one R \[S, A\]"),
+    (dict(R=lambda R: R.T), r"R has shape \(4, 16\), expected \[..., 16, 4\]"),
+    (dict(reward=lambda _: np.zeros((16, 4, 16))), r"without rewards on arrival: give their mean as R"),
+], ids=lambda x: x if isinstance(x, str) else "")
+def test_an_improper_sparse_table_is_refused(change, says):
+    mdp = walk(4, np.random.default_rng(30))
+    bad = mdp._replace(**{k: f(getattr(mdp, k)) for k, f in change.items()})
+    for call in (solve, lambda bad: simulate(bad, np.full((16, 4), 0.25), 1, np.random.default_rng(0), 3)):
+        with pytest.raises(ValueError, match="(?i)" + says):
+            call(bad)
+
+
+def test_a_sparse_table_goes_with_one_policy_and_pays_by_its_mean():
+    mdp = walk(4, np.random.default_rng(31))
+    with pytest.raises(ValueError, match=r"pi has shape \(2, 16, 4\), expected \[S, A\]: a sparse P goes with one pol"):
+        evaluate(mdp, np.full((2, 16, 4), 0.25), 0.9)
+    with pytest.raises(TypeError, match="paying takes dense tables.*R = P.multiply"):
+        MDP.paying(mdp.P, np.zeros((64, 16)), mdp.start, mdp.terminal)
 
 
 # ---- bad input -----------------------------------------------------------------------------------------------------
