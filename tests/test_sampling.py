@@ -190,3 +190,9 @@ def test_a_draw_beside_a_moving_slider_sees_the_old_weights_or_the_new_never_a_m
 def test_probabilities_that_make_no_sense_are_refused(p, words):
     with pytest.raises(ValueError, match=words):
         Sampler(p)
+
+
+def test_each_group_has_a_sum_of_its_own():
+    draws = Sampler(np.array([[0.1, 0.3], [30.0, 10.0]])).draw(np.random.default_rng(0), 10_000)
+    assert draws.max() == 1
+    assert draws.mean(1) == pytest.approx([0.75, 0.25], abs=4.5 * (0.75 * 0.25 / 10_000) ** 0.5)  # 4.5 standard errors

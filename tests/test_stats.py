@@ -172,3 +172,10 @@ def test_a_curve_that_the_law_does_not_describe_is_refused_in_words():
 def test_what_has_no_answer_is_refused_with_its_reason(call, says):
     with pytest.raises(ValueError, match=says):
         call(np.random.default_rng(0))
+
+
+def test_the_error_of_the_law_is_the_root_of_the_mean_square_of_its_residuals():
+    H = np.linspace(0.1, 1.0, 12)
+    R = -0.2 * np.exp(H) + 0.7 + 0.05 * np.random.default_rng(1).standard_normal(12)
+    line = np.polyval(np.polyfit(np.exp(H), R, 1), np.exp(H))
+    assert fit_exp_entropy(H, R).rmse == pytest.approx(np.sqrt(np.mean((R - line) ** 2)))

@@ -110,10 +110,10 @@ def the_energy_reads_the_information(seed):
                  ("read ÷ counted, off from 1", _most(np.abs(s.read / s.luck - 1), 0.1, "what is left to climb")))
 
 
-@claim(paper=PAPER + ", released code", scale="statistical", minutes=0.1,
+@claim(paper=PAPER + ", released code", scale="statistical", minutes=0.15,
        says="if q climbs with f instead of descending, z fills with luck, and its promises are not kept")
 def the_wrong_sign_promises_the_sky(seed):
-    s = _lake(seed, sign=-1, runs=8, steps=200, n=500)
+    s = _lake(seed, sign=-1, runs=16, steps=200, n=500)
     return every(("luck in z, nats", _all(s.luck, 0.3, "ten times what is left with the right sign")),
                  ("promised - earned", above(s.promised - s.earned, 0.15)))
 

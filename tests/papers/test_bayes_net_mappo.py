@@ -264,3 +264,9 @@ def test_the_two_ends_are_references_whatever_the_chosen_graph_does():
     assert np.array_equal(rest[-1].product.ret, plain[-1].product.ret)
     assert np.array_equal(rest[-1].complete.ret, plain[-1].complete.ret)
     assert not np.array_equal(rest[-1].chosen.entropy, plain[-1].chosen.entropy)
+
+
+def test_a_tight_clip_keeps_the_policy_nearer_to_the_one_that_played():
+    cfg = Config(graph="product", **SMALL | dict(steps=3), epochs=20, lr=1e-2, entropy=0.0)
+    held, free = (list(mappo(replace(cfg, clip=c), RNG(0), alone=False))[-1].entropy for c in (1e-4, 0.5))
+    assert (held > free).all()                                            # the ratio to the *old* policy is what counts

@@ -33,6 +33,12 @@ def test_all_obey_the_world(five):
         assert (data.terminated == mdp.terminal[after]).all()
 
 
+def test_noisy_data_are_the_experts_but_for_one_move_in_five_at_random(five):
+    data = five["noisy"]
+    agree = WORLD.expert[data.obs, data.action].mean()
+    assert agree == pytest.approx(0.8 + 0.2 / 4, abs=4.5 * (0.85 * 0.15 / data.m) ** 0.5)         # 4.5 standard errors
+
+
 def test_expert_data_are_one_path_and_random_data_are_many(five):
     low, high = grid.expected_return(WORLD.mdp, np.stack([np.full((64, 4), 0.25), WORLD.expert]), horizon=100)
     assert tq(five["expert"].returns, low, high) == pytest.approx(1)

@@ -274,3 +274,10 @@ def test_the_data_are_a_trap():
     p = gusts.play(gusts.bold, 2000, 2.0, 0.42, np.random.default_rng(0)).reward.sum(0)
     q = gusts.play(gusts.cautious, 2000, 2.0, 0.42, np.random.default_rng(0)).reward.sum(0)
     assert np.quantile(p, 0.9) > q.max() and p.mean() < q.mean() - 30     # the best are bold; the bold are worse
+
+
+def test_in_gusts_a_price_on_luck_drives_it_out_and_the_wrong_sign_lets_it_in():
+    cfg = gusts.Config(n=60, steps=120, runs=3, hidden=16, games=2)
+    right, wrong = (list(gusts.doc(replace(cfg, sign=sign), np.random.default_rng(0), every=120))[-1].luck
+                    for sign in (1, -1))
+    assert (right < wrong).all()

@@ -135,6 +135,12 @@ def test_broken_promises_stay_under_the_bound(seed):
         assert b.p @ np.abs(b.V - worth(rec, b.pi)) <= exact.bound(rec, b.luck) + 1e-12
 
 
+def test_the_bound_does_not_mind_a_constant_added_to_every_return():
+    rec = ticket(0.3)
+    for shift in (-5.0, 7.0):
+        assert exact.bound(rec._replace(levels=rec.levels + shift), 0.08) == pytest.approx(np.ptp(rec.levels) * 0.2)
+
+
 def test_the_world_as_seen_has_the_frequencies_of_the_data():
     mdp, pi = lottery.lottery(0.4), lottery.behaviour()
     rec = from_episodes(mdp, simulate(mdp, pi, 300, RNG(1), 2), 2)
@@ -188,6 +194,10 @@ def test_the_standings_of_the_lottery():
     assert best == 0.5 and rows["RCSL"][1] == pytest.approx(np.full(8, 0.145)) and rows["BC"][1][0] == (
         pytest.approx(0.2225))
     assert rows["DoC"][1] == pytest.approx(np.full(8, 0.5), abs=0.02)
+    rec, left, tenth = ticket(), 0.1, 0.0
+    for G, w in sorted(zip(rec.ret, rec.weight), reverse=True):           # what the best tenth of the data earned
+        tenth, left = tenth + G * min(w, left) / 0.1, left - min(w, left)
+    assert rows["10 % BC"][0] == pytest.approx(np.full(8, tenth))
 
 
 @pytest.mark.parametrize("p", [0.1, 0.3, 0.6])

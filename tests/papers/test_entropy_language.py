@@ -81,6 +81,19 @@ def test_the_gradient_of_the_loss_is_on_average_the_gradient_of_the_expected_rew
         torch.testing.assert_close(-ours, theirs, **CLOSE)
 
 
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_what_is_learned_is_the_policy_at_the_temperature_it_was_sampled_at(temperature):
+    task, gen = Countdown(4), torch.Generator().manual_seed(3)
+    model = LM(1, task, gen)
+    x = torch.from_numpy(task.prompts(np.random.default_rng(3), (1, 2)))
+    words = sample(model, x, 3, gen, temperature).words
+    logp = el._logp(model, x, words, Config(temperature=temperature))[1]
+    p = model.logits(x, words).detach().double().numpy()
+    p = np.exp(p / temperature) / np.exp(p / temperature).sum(-1, keepdims=True)          # p^(1/T), rescaled
+    chosen = np.take_along_axis(p, words.numpy()[..., None], -1)[..., 0]
+    assert logp.detach().numpy().ravel() == pytest.approx(np.log(chosen).ravel(), abs=1e-4)
+
+
 def test_choosing_follows_the_probabilities_and_never_takes_the_impossible():
     logp = torch.tensor([0.0, 0.5, 0.0, 0.2, 0.3, 0.0]).log().expand(50_000, 6)
     share = torch.bincount(choose(logp, torch.Generator().manual_seed(3)), minlength=6) / 50_000
