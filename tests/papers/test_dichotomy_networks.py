@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from rlkit.papers import decision_transformer as dt
 from rlkit.papers import dichotomy_continuous as gusts
@@ -281,3 +282,9 @@ def test_in_gusts_a_price_on_luck_drives_it_out_and_the_wrong_sign_lets_it_in():
     right, wrong = (list(gusts.doc(replace(cfg, sign=sign), np.random.default_rng(0), every=120))[-1].luck
                     for sign in (1, -1))
     assert (right < wrong).all()
+
+
+def test_the_miss_of_an_action_is_the_gaussians_up_to_a_constant():
+    out, a = torch.tensor([[0.3, -1.0], [-0.5, 0.7]]), torch.tensor([0.1, 0.4])
+    expected = -stats.norm.logpdf(a, out[:, 0], np.exp(out[:, 1])) - np.log(2 * np.pi) / 2
+    assert gusts._miss(out, a).numpy() == pytest.approx(expected, abs=1e-6)
