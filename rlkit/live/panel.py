@@ -19,7 +19,8 @@ import traitlets
 
 from rlkit.live.controls import Control, controls
 from rlkit.live.driver import Driver
-from rlkit.live.plot import HERE, Screen, bundle, library
+from rlkit.live.library import HERE, library
+from rlkit.live.plot import Screen, bundle
 from rlkit.live.runs import Run
 from rlkit.live.spec import plain, spec
 from rlkit.live.sync import SyncDriver

@@ -7,21 +7,19 @@ frames, never older ones.
 
 from __future__ import annotations
 
-import gzip
 import os
 import sys
 import threading
 import time
 import weakref
 from functools import cache
-from pathlib import Path
 
 import anywidget
 import traitlets
 
+from rlkit.live.library import HERE, library
 from rlkit.live.spec import says, spec
 
-HERE = Path(__file__).parent
 FORGET = 2.5  # seconds without an answer after which a view counts as gone
 MODEST = 0.2  # seconds between frames that nobody can acknowledge
 
@@ -31,24 +29,6 @@ class Once(dict):
 
     __eq__ = object.__eq__
     __hash__ = object.__hash__
-
-
-class _Library(anywidget.AnyWidget):
-    """Carries plotly.js to the page; shows nothing."""
-
-    _esm = HERE.joinpath("library.js").read_text()
-    _view_name = traitlets.Unicode(None, allow_none=True).tag(sync=True)
-    packed = traitlets.Bytes().tag(sync=True)
-    version = traitlets.Unicode().tag(sync=True)
-
-
-@cache
-def library() -> _Library:
-    """The one library widget of this kernel."""
-    import plotly
-
-    source = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-    return _Library(packed=gzip.compress(source.read_bytes(), 6), version=plotly.__version__)
 
 
 class Cell:
@@ -76,6 +56,12 @@ class Cell:
         cls.running, cls.ended = False, time.monotonic()
         for plot in list(cls.waiting):
             plot.flush()
+
+
+def send_ahead() -> None:
+    """In a notebook: plotly.js leaves now, and the page evaluates it while the kernel computes the first picture."""
+    if hasattr(_shell(), "kernel") and os.environ.get("RLKIT_HEADLESS") != "1":
+        library()
 
 
 def _shell():
