@@ -7,6 +7,7 @@ JupyterLab: nothing else should run. Each pair is a page of its own with a fresh
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
 from conftest import FLAGS, Lab, Page, chromium  # noqa: E402  the browser tests' own Lab
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a student's bytecode is kept
 SECONDS = 6
 LIVE = """
 import learning as L
@@ -40,7 +42,7 @@ figure = go.FigureWidget(picture(tw.Config()))
 def move(alpha=(-2.0, 1.0, 0.01)):
     new = picture(tw.Config(alpha=10**alpha))
     with figure.batch_update():
-        for old, trace in zip(figure.data, new.data):
+        for old, trace in zip(figure.data, new["data"]):
             old.update(trace)
 interact(move)
 figure
