@@ -8,14 +8,27 @@ below the expected one says that the small sizes are not worth their overhead: t
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import torch
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import planning  # noqa: E402  the grid it is timed on
+
 from rlkit import offline
+from rlkit.envs.diffusions import blocks
+from rlkit.envs.team_games import climbing
+from rlkit.mdp import MDP, solve
+from rlkit.papers import bayes_net_exact as exact
+from rlkit.papers import martingale_td as td
+from rlkit.papers.bayes_net_graphs import all_dags
+from rlkit.papers.martingale_exact import world
+from rlkit.paths import Paths
 from rlkit.stats import loglog_slope
 
 ROUNDS, SECONDS, GOAL = 3, 0.05, "≤ 1.25"
@@ -67,9 +80,42 @@ def learners() -> list[dict]:
     return rows
 
 
+def tables() -> list[dict]:
+    """Planning against states, the exact team gradient against runs, martingale TD against transitions."""
+    def plan(S):
+        rng = np.random.default_rng(0)
+        P, R = rng.dirichlet(np.full(S, 0.1), (S, 4)), rng.normal(size=(S, 4))
+        return lambda: solve(MDP(P, R, np.full(S, 1 / S), np.zeros(S, bool)), 0.99)
+
+    def plan_grid(S):
+        P, R = planning.grid(round(S**0.5), round(S**0.5))
+        S = len(R)
+        return lambda: solve(MDP(P, R, np.full(S, 1 / S), np.zeros(S, bool)), 0.99)
+
+    def teams(runs):
+        game, edges = climbing(3), all_dags(3)[-1]
+        theta = exact.draw(game, edges, runs, np.random.default_rng(0))
+        return lambda: exact.ascend(game, edges, theta, 5, 0.1, False)
+
+    def paths(M):
+        w = world("ou")
+
+        def solve_all():
+            rng = np.random.default_rng(0)
+            parts = (Paths(t, x, x * x, joined=t[0] > 0) for t, x in blocks(w.process, w.start(500, rng), 0.05,
+                                                                            M // 500, rng))
+            td.solve(parts, w.features, "left", beta=w.beta, lam=0.3)
+        return solve_all
+
+    return [slope_row("planning, dense, states", 3, [30, 100, 300, 1000], plan),
+            slope_row("planning, sparse grid, states", 1.5, [1_000, 3_000, 10_000, 30_000], plan_grid),
+            slope_row("exact team gradient, runs", 1, RUNS, teams),
+            slope_row("martingale TD, transitions", 1, [10**4, 10**5, 10**6, 4 * 10**6], paths)]
+
+
 def bench() -> list[dict]:
     torch.set_num_threads(1)
-    return learners()
+    return learners() + tables()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ import platform
 import re
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -67,6 +69,7 @@ def main(only: list[str]) -> int:
     for name, path in found.items():
         if only and name not in only:
             continue
+        start = time.monotonic()
         try:
             kept["rows"][name] = measure(path)
         except RuntimeError as e:
@@ -75,6 +78,9 @@ def main(only: list[str]) -> int:
             continue
         for row in kept["rows"][name]:
             print(line(row), flush=True)
+        kept.setdefault("parts", {})[name] = dict(seconds=round(time.monotonic() - start),
+                                                  date=datetime.now(UTC).isoformat(timespec="minutes"))
+        print(f"{name:<12} took {kept['parts'][name]['seconds']} s", flush=True)
     kept["rows"] = {name: rows for name, rows in kept["rows"].items() if name in found}
     RESULTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
     return int(failed)
