@@ -7,6 +7,8 @@ does not matter on which thread a kernel calls us back.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import dataclasses
 import math
 import queue
@@ -22,6 +24,7 @@ from rlkit.live.spec import spec
 
 FASTEST = 1 / 18  # seconds between frames: quicker than this the eye gains nothing
 GHOSTS = 4
+ALONE = 3.0  # seconds after the last view was closed until its run is paused: a cell that is moved comes back
 
 
 def _trace(e: Exception) -> str:
@@ -53,6 +56,7 @@ class Driver:
         self._stop, self._dirty, self._news = False, False, True
         self._drawn_at, self._cost, self._next_pull = -math.inf, 0.0, 0.0
         self._played_for, self._pulses = 0.0, []
+        self._alone_at = math.inf  # when a run that nobody looks at is paused
         self.thread = threading.Thread(target=self._live, name=f"rlkit-live {name}", daemon=True)
 
     # -- called from anywhere ---------------------------------------------------------------------------------------
@@ -68,11 +72,14 @@ class Driver:
         self._queue.put(message)
 
     def stop(self, wait: float = 2.0) -> None:
-        """End the thread, within one snapshot."""
+        """End the thread: within one snapshot, or, where none comes, in the midst of an update."""
         self._stop = True
         self._queue.put({"do": "wake"})
         if self.thread.is_alive() and threading.current_thread() is not self.thread:
             self.thread.join(wait)
+            if self.thread.is_alive():  # an endless loop, say: the next line of Python that it runs is its last
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread.ident),
+                                                           ctypes.py_object(SystemExit))
 
     def wait(self, timeout: float) -> bool:
         """Until everything asked for is done and nothing runs. False if that took longer than `timeout` seconds."""
@@ -87,15 +94,19 @@ class Driver:
     def _live(self) -> None:
         if torch := sys.modules.get("torch"):
             torch.set_num_threads(1)  # small networks: a second thread only waits for the first
-        while not self._stop:
-            self._listen()
-            if self._stop:
-                break
-            if self.state == "running":
-                self._advance()
-            self._publish()
-            with self._idle:
-                self._idle.notify_all()
+        with contextlib.suppress(SystemExit):  # see stop
+            while not self._stop:
+                self._listen()
+                if self._stop:
+                    break
+                if time.monotonic() > self._alone_at:
+                    self._alone_at = math.inf
+                    self._do_pause(None)
+                if self.state == "running":
+                    self._advance()
+                self._publish()
+                with self._idle:
+                    self._idle.notify_all()
         self.run.close()
         with self._idle:
             self._idle.notify_all()
@@ -145,11 +156,15 @@ class Driver:
     def _answer(self, message: dict) -> None:
         what = message["do"]
         if what == "ack":
+            self._alone_at = math.inf
             return self.screen.acknowledge(message["view"], message["frame"])
         if what == "bye":
             self.heard.pop(message["view"], None)
             self._newest.pop(message["view"], None)
-            return self.screen.leave(message["view"])
+            self.screen.leave(message["view"])
+            if self.screen.empty and self.state == "running":  # its cell was deleted, or the notebook closed
+                self._alone_at = time.monotonic() + ALONE
+            return None
         if what == "wake":
             return None
         self._news = True
@@ -205,7 +220,7 @@ class Driver:
                 self._restart()
         if self.state != "error":
             self.state = "running"
-            self._next_pull, self._pulses = 0.0, []
+            self._next_pull, self._pulses, self._alone_at = 0.0, [], math.inf
             self._say(f"Moving {self._label(self.run.name)}…" if self.run.sweeps else "Learning…")
 
     def _do_pause(self, _) -> None:

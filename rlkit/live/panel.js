@@ -51,13 +51,13 @@ function render({ model, el }) {
     model.send({ do: what, view, seq, ...more });
     clearTimeout(waiting);
     const mine = seq;
-    waiting = setTimeout(() => late(mine, "Waiting for the cell that is running…"), 700);
+    waiting = setTimeout(() => late(mine, "Waiting for the cell or the update that is running…"), 700);
     return seq;
   }
   function late(mine, text) {
     if ((model.get("now")?.heard?.[view] ?? 0) >= mine) return;
     tell(text, "warn");
-    waiting = setTimeout(() => late(mine, "The kernel is still busy, or gone: then run this cell again."), 8000);
+    waiting = setTimeout(() => late(mine, "Still no answer: a cell or a single long update is running, or the kernel is gone. Run this cell again when it is back."), 8000);
   }
 
   // -- the stage: picture, ghosts, caption
@@ -209,7 +209,7 @@ function render({ model, el }) {
 
   function haunt() {
     const all = model.get("ghosts") ?? [];
-    if (all.map((g) => g.key).join() === picture.extra.ghosts.map((g) => g.key).join()) return;
+    if (all === picture.extra.ghosts) return;
     picture.extra.ghosts = all;
     ghosts.replaceChildren(...all.map(({ key, label }) => {
       const off = make("button", "", { type: "button", "aria-label": `Remove ghost ${key}`, title: "Remove" }, "×");

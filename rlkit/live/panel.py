@@ -203,7 +203,8 @@ def _listener(driver: Driver):
 
 def _shut(driver: Driver, widget: PanelWidget) -> None:
     driver.stop()
-    driver.run.close()
+    if not driver.thread.is_alive():  # else the learner is in the midst of an update, and the thread closes it
+        driver.run.close()
     widget.close()
 
 

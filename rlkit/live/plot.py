@@ -90,6 +90,11 @@ class Screen:
         with self._lock:
             self._views.pop(view, None)
 
+    @property
+    def empty(self) -> bool:
+        """Nobody looks."""
+        return not self._views
+
     def wait(self) -> float:
         """Seconds until the next frame may leave (0: now). An acknowledgement may make it sooner."""
         now = time.monotonic()

@@ -14,6 +14,7 @@ import numpy as np
 
 from rlkit.config import changed
 
+STUCK = 200  # snapshots of one and the same step after which a learner counts as stuck
 KEPT = 400  # snapshots that `draw` sees at most: more points than pixels would only cost memory
 
 
@@ -36,7 +37,7 @@ class Run:
 
     def _clear(self):
         self.close()
-        self.step, self.played, self._answer = 0, 0, None
+        self.step, self.played, self._answer, self._same = 0, 0, None, 0
         self._kept, self._last, self._stride, self._count = [], None, 1, 0
         self.changes: list[dict] = []  # what was changed in mid-run: step, name, old, new
 
@@ -67,6 +68,10 @@ class Run:
             self.close()
             return False
         self._answer = None
+        self._same = self._same + 1 if snapshot.step == self.step else 0
+        if self._same >= STUCK:
+            raise ValueError(f"the learner has shown step {self.step} {STUCK} times over, so the run stopped; "
+                             "yield snapshots whose .step grows, or return")
         self.step, self.played = int(snapshot.step), self.played + 1
         self._keep(snapshot)
         check_finite(snapshot, self.step, self)

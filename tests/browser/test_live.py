@@ -112,7 +112,7 @@ def test_the_panel_is_quick_and_keeps_moving(lab, open_page, kernel, merit):
     assert rate > 1 and int(page.panel().get_attribute("data-rlkit-step")) > step
     page.panel().locator(".rlkit-run").click()
     if kernel == "python3":  # 6 cannot hear it before the cell has ended, and says so; 7 can
-        page.page.get_by_text("Waiting for the cell that is running").wait_for()
+        page.page.get_by_text("Waiting for the cell or the update that is running").wait_for()
     assert page.page.get_by_text("slept", exact=True).count() == 0, "the cell was over before we looked"
     page.until("document.querySelector('.rlkit-panel').dataset.rlkitState === 'idle'")
     page.page.get_by_text("slept", exact=True).wait_for()

@@ -52,7 +52,7 @@ class FakeScreen:
     """Takes every frame at once; `open` False: nobody acknowledges."""
 
     def __init__(self):
-        self.frames, self.words, self.open = [], [], True
+        self.frames, self.words, self.open, self.empty = [], [], True, False
 
     def wait(self):
         return 0.0 if self.open else 0.05
@@ -68,7 +68,7 @@ class FakeScreen:
         self.open = True
 
     def leave(self, view):
-        pass
+        self.empty = True
 
 
 @pytest.fixture

@@ -425,3 +425,64 @@ def test_a_recording_is_evenly_spread_and_has_both_ends(n):
     assert len(frames) <= n and frames[-1] == 200 and (n == 1 or frames[0] == 10)
     unbounded = SyncDriver(Run(walk, lambda h, cfg: h[-1].step, Config(), lambda cfg: None, 10)).frames(n)
     assert len(unbounded) <= n and unbounded[-1] == 200
+
+
+# -- abuse -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_learner_that_shows_the_same_step_for_ever_is_stopped_in_words_and_reset_recovers(played):
+    def stuck(cfg, rng, every):
+        snapshot = next(walk(cfg, rng, every))
+        while True:
+            yield snapshot
+
+    d = played(stuck)
+    do(d, "run")
+    assert d.state == "error" and "step 10" in d.error and "grows" in d.error
+    do(d, "reset")
+    assert (d.state, d.error) == ("idle", "")
+
+
+def test_an_update_that_never_ends_is_ended_with_its_panel(played, threads):
+    before = threads()
+
+    def endless(snapshot):
+        while snapshot.step > 50:
+            pass
+
+    d = played(hooked(endless))
+    d.put({"do": "run"})
+    until(lambda: d.run.step == 50)
+    d.put({"do": "reset"})  # goes unheard
+    d.stop(wait=0.1)
+    until(lambda: threads() == before)
+
+
+def unhurried(played):
+    """A run that outlasts the test."""
+    d = played(hooked(lambda _: time.sleep(0.002)), Config(steps=100_000), every=1)
+    d.put({"do": "run"})
+    until(lambda: d.run.step > 3)
+    return d
+
+
+def test_a_run_that_nobody_looks_at_any_more_is_paused(played, monkeypatch):
+    monkeypatch.setattr(module, "ALONE", 0.05)
+    d = unhurried(played)
+    d.put({"do": "bye", "view": "a"})
+    assert d.wait(20) and d.state == "idle"
+    d.put({"do": "run"})  # asked for by a line of Python: it plays without a view
+    step = d.run.step
+    until(lambda: d.run.step > step + 60)
+    assert d.state == "running"
+
+
+def test_a_view_that_comes_back_at_once_finds_the_run_running(played, monkeypatch):
+    """A cell that is moved closes its view and opens another."""
+    monkeypatch.setattr(module, "ALONE", 0.05)
+    d = unhurried(played)
+    d.put({"do": "bye", "view": "a"})
+    d.put({"do": "ack", "view": "b", "frame": 1})
+    step = d.run.step
+    until(lambda: d.run.step > step + 60)
+    assert d.state == "running"
