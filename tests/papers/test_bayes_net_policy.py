@@ -376,3 +376,10 @@ def test_contexts_carry_their_chances():
 def test_every_graph_gets_its_own_teams():
     g = bn.by_graph(bn.Config(n=2, edges=(), steps=20, runs=4))
     assert g.edges == graphs.all_dags(2) and g.V.shape == (3, 4) and g.share.shape == (3,)
+
+
+def test_a_head_start_is_for_action_one_of_everybody():
+    even, ahead = (bn.first_logits(bn.Config(head=h), np.random.default_rng(0)) for h in (0.0, 5.0))
+    for i, (z, up) in enumerate(zip(even, ahead)):
+        gain = np.moveaxis(up - z, 2 + i, 0)
+        assert gain[1] == pytest.approx(5.0) and not np.delete(gain, 1, 0).any()

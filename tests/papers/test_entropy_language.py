@@ -273,3 +273,10 @@ def test_different_right_answers_are_counted_once_each():
     words = torch.tensor([[[[1, 2], [1, 2], [3, 4], [5, 6]], [[1, 2]] * 4]])
     right = torch.tensor([[[True, True, True, False], [False] * 4]])
     assert el._ways(words, right).tolist() == [1.0]                       # two, and none
+
+
+def test_a_single_minibatch_teaches_too():
+    """Its old log-probabilities are those of its own forward pass: held fixed, or the ratio would have no slope."""
+    cfg = Config(steps=1, minibatches=1, prompts=16, runs=1, evaluation=8)
+    before, after = (s.look.pi for s in entropy_language(cfg, np.random.default_rng(2), 1))
+    assert np.abs(after - before).max() > 1e-4

@@ -171,3 +171,11 @@ def test_the_divergence_is_that_of_the_two_distributions_on_average():
 def test_an_unknown_method_is_refused_with_those_there_are():
     with pytest.raises(ValueError, match="kl-cov"):
         losses.policy_loss("dapo", *batch(), Config())
+
+
+def test_ppo_centres_over_all_answers_of_a_run():
+    r = torch.rand(2, 3, 4, generator=torch.Generator().manual_seed(0))
+    flat = r.double().numpy().reshape(2, -1)
+    expected = (flat - flat.mean(1, keepdims=True)) / (flat.std(1, ddof=1, keepdims=True) + 1e-6)
+    assert losses.advantages(r, "ppo").numpy().reshape(2, -1) == pytest.approx(expected, abs=1e-5)
+    assert losses.teaches(r, "ppo").tolist() == [[True] * 3] * 2          # every group, whatever its spread

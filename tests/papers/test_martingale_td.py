@@ -485,3 +485,10 @@ def test_bumps_close_the_circle():
 
 def test_blow_up_remembers():
     assert experiment_module.blow_up(0.1) is experiment_module.blow_up(0.1)
+
+
+def test_the_discounted_price_of_an_option_is_a_martingale_where_the_drift_is_the_rate():
+    cfg = option.OptionConfig(rate=0.15, mu=0.15, K=12, n=20_000)
+    dM, _ = option.increments(cfg, *option.stock(cfg, np.random.default_rng(3)), cfg.sigma)
+    gain = dM.sum(0)
+    assert gain.mean() == pytest.approx(0, abs=4.5 * gain.std() / len(gain) ** 0.5)       # 4.5 standard errors
