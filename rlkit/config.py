@@ -16,14 +16,19 @@ from dataclasses import MISSING, field, fields
 from numbers import Integral, Real
 from typing import Any
 
+HUGE = 1e30   # a finite float beyond it overflows as soon as it is squared
+LARGE = 100   # times the high end of its slider: a larger whole number would fill the memory, or never end
 
 def knob(default, low=None, high=None, *, symbol: str = "", says: str = "", unit: str = "", log: bool = False,
          restart: bool = False, choices: tuple | None = None, least=None, most=None, above=None,
-         graph: str | int | None = None):
+         graph: str | int | None = None, step: bool = False):
     """A field of a frozen Config that can become a control.
 
     low, high: the range of the slider (both reachable: where the method works and where it fails).
-    least, most, above: what is *valid*, wider than the slider: least ≤ x ≤ most, x > above. None: no limit.
+    least, most, above: what is *valid*, wider than the slider: least ≤ x ≤ most, x > above. None: whole numbers, which
+    are sizes and counts, go up to LARGE times the slider's high end (the seed may be any), others up to ±HUGE.
+    most=inf: infinity too is valid, a limit of the formula.
+    step: True for a step size, the first thing to make smaller when a run diverges.
     restart: True for what cannot change in mid-run (a world's size, the seed); moving it restarts the run.
     choices: the allowed values of a field that is a word. symbol, unit, says: label, unit, one sentence.
     graph: for a field that holds edges, ((parent, child), ...): the number of nodes, or the field or property of the
@@ -31,15 +36,14 @@ def knob(default, low=None, high=None, *, symbol: str = "", says: str = "", unit
     """
     return field(default=default, metadata=dict(
         low=low, high=high, symbol=symbol, says=says, unit=unit, log=log, restart=restart, choices=choices,
-        least=least, most=most, above=above, graph=graph))
+        least=least, most=most, above=above, graph=graph, step=step))
 
 
 def check(cfg) -> None:
     """Refuse a setting that is not of its type, not a number or out of its valid range; use as `__post_init__`.
 
     Raises TypeError or ValueError saying which field, what it is, what was expected and what to try.
-    A whole number given for a float field is taken as that float. Infinity is valid unless `most` forbids it: it is
-    the limit of many a formula.
+    A whole number given for a float field is taken as that float.
     """
     for f in fields(cfg):
         value, m = getattr(cfg, f.name), f.metadata
@@ -47,7 +51,11 @@ def check(cfg) -> None:
         kind = type(default) if default is not None else None
         number = {int: Integral, float: Real}.get(kind)              # NumPy's numbers too, and 1 for 1.0
         if number and isinstance(value, number) and not isinstance(value, bool):
-            object.__setattr__(cfg, f.name, value := kind(value))
+            try:
+                object.__setattr__(cfg, f.name, value := kind(value))
+            except OverflowError:                                    # a whole number too large for a float
+                raise ValueError(f"{f.name} is {_short(int(value))}, expected a float; try "
+                                 f"{f.name}={default!r}") from None
         if kind in (bool, int, float, str) and type(value) is not kind:
             raise TypeError(f"{f.name} is {value!r}, expected {kind.__name__}; try {f.name}={default!r}")
         if isinstance(value, float) and math.isnan(value):
@@ -62,7 +70,26 @@ def check(cfg) -> None:
         wrong = ((m["least"] is not None and value < m["least"]) or (m["most"] is not None and value > m["most"])
                  or (m["above"] is not None and value <= m["above"]))
         if wrong:
-            raise ValueError(f"{f.name} is {value!r}, expected {_range(m)}; try {f.name}={default!r}")
+            raise ValueError(f"{f.name} is {_short(value)}, expected {_range(m)}; try {f.name}={default!r}")
+        if isinstance(value, float) and abs(value) > HUGE and value != m["most"]:
+            raise ValueError(f"{f.name} is {value!r}, expected a finite number, at most {HUGE:g} in size: what is "
+                             f"larger overflows when squared; try {f.name}={default!r}")
+        if (top := _top(f)) is not None and value > top:
+            raise ValueError(f"{f.name} is {_short(value)}, expected ≤ {top}, {LARGE} times what its slider goes to: "
+                             f"more would fill the memory or never end; try {f.name}={default!r}")
+
+
+def _top(f) -> int | None:
+    """The largest whole number that is taken where the field names none."""
+    sized = f.metadata["most"] is None and f.metadata["high"] is not None and f.name != "seed"
+    return LARGE * f.metadata["high"] if sized and type(f.default) is int else None
+
+
+def _short(value) -> str:
+    """A number as it is, or in words: hundreds of digits say nothing."""
+    if isinstance(value, Integral) and abs(value) >= 10**18:
+        return f"a number of {int(math.log10(abs(value))) + 1} digits"
+    return repr(value)
 
 
 def _edges(name: str, value) -> tuple[tuple[int, int], ...]:

@@ -100,3 +100,14 @@ def _place(d, row: int) -> tuple[int, int]:
     """Episode and step of a transition."""
     i = int(np.searchsorted(d.starts, row, side="right")) - 1
     return i, int(row - d.starts[i])
+
+
+def still_finite(step: int, **numbers) -> None:
+    """Raise FloatingPointError, naming the quantity and the step, where a learner has lost its numbers.
+
+    For a learner that would otherwise hand them on to a formula that refuses NaN in words of its own.
+    """
+    for name, x in numbers.items():
+        x = np.asarray(x)
+        if not np.isfinite(x).all():
+            raise FloatingPointError(f"{name} became {'NaN' if np.isnan(x).any() else 'infinite'} at step {step}")

@@ -15,6 +15,7 @@ class Config:
     scheme: str = knob("rw", choices=("uniform", "rw", "aw"))
     size: int = knob(200, 10, 500, restart=True, least=1)
     rich: bool = knob(False)
+    lam: float = knob(1.0, 0.1, 10, above=0, most=float("inf"), step=True)
     note: str = "no knob"                                                 # a plain field is a setting without a slider
     __post_init__ = check
 
@@ -34,11 +35,16 @@ def test_a_whole_number_is_taken_for_a_float_and_equal_settings_are_equal():
 def test_valid_is_wider_than_the_slider():
     assert replace(Config(), alpha=1e6).alpha == 1e6
     assert replace(Config(), sigma=0.0).sigma == 0 and replace(Config(), sigma=1.0).sigma == 1
-    assert replace(Config(), alpha=float("inf")).alpha == float("inf")    # a limit of the method, not an error
+    assert replace(Config(), lam=float("inf")).lam == float("inf")        # a limit of the method, not an error
 
 
 @pytest.mark.parametrize("change, kind, says", [
     (dict(alpha=0.0), ValueError, "alpha is 0.0, expected > 0; try alpha=0.1"),
+    (dict(alpha=float("inf")), ValueError, "alpha is inf, expected a finite number, at most 1e+30 in size"),
+    (dict(alpha=1e31), ValueError, "alpha is 1e+31, expected a finite number"),
+    (dict(alpha=10**400), ValueError, "alpha is a number of 401 digits, expected a float"),
+    (dict(size=50_001), ValueError, "size is 50001, expected ≤ 50000, 100 times what its slider goes to"),
+    (dict(size=10**5000), ValueError, "size is a number of 5001 digits, expected ≤ 50000"),
     (dict(alpha=-1), ValueError, "alpha is -1.0, expected > 0"),
     (dict(alpha=float("nan")), ValueError, "alpha is NaN, expected a number; try alpha=0.1"),
     (dict(sigma=1.5), ValueError, "sigma is 1.5, expected ≥ 0 and ≤ 1; try sigma=0.05"),
@@ -67,7 +73,7 @@ def test_a_misspelt_setting_is_refused():
 
 def test_knobs_are_the_fields_with_a_control_in_order():
     all_knobs = knobs(Config())
-    assert list(all_knobs) == ["alpha", "sigma", "scheme", "size", "rich"]
+    assert list(all_knobs) == ["alpha", "sigma", "scheme", "size", "rich", "lam"]
     assert all_knobs == knobs(Config)                                     # of the class as of an instance
     alpha = all_knobs["alpha"]
     assert (alpha["default"], alpha["low"], alpha["high"], alpha["log"], alpha["symbol"]) == (0.1, 0.01, 10, True, "α")

@@ -55,7 +55,8 @@ class Market(NamedTuple):
         mean = (1 - g * one) ** K                                         # (w - E X_T) / (w - x₀)
         with np.errstate(divide="ignore", invalid="ignore"):
             square = np.expm1(K * np.log1p(g * g * (two - one * one) / (1 - g * one) ** 2))      # variance / mean²
-            return np.where(g == 0, K**0.5 * one / (two - one * one) ** 0.5, (1 - mean) / np.abs(mean * square**0.5))
+            limit = K**0.5 * one / (two - one * one) ** 0.5               # of g → 0, where 1 - mean has no digits left
+            return np.where(np.abs(g) < 1e-12, limit, (1 - mean) / np.abs(mean * square**0.5))
 
     @property
     def ceiling(self) -> float:

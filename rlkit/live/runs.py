@@ -63,10 +63,14 @@ class Run:
         if self._generator is None or self.over:
             return False
         try:
-            snapshot = self._generator.send(self._answer if self._count else None)
+            with np.errstate(all="ignore"):                      # what overflows is told below, in words
+                snapshot = self._generator.send(self._answer if self._count else None)
         except StopIteration:
             self.close()
             return False
+        except FloatingPointError as lost:                       # the learner itself saw that its numbers are lost
+            raise Diverged(f"{lost}; the run stopped near step {self.step + self.every}: {self.advice()}, then Reset"
+                           ) from lost
         self._answer = None
         self._same = self._same + 1 if snapshot.step == self.step else 0
         if self._same >= STUCK:
@@ -110,10 +114,14 @@ class Run:
         return self.draw(self.history, self.cfg)
 
     def advice(self) -> str:
-        """Which knob to try when it diverged: the one moved last, else those that act live."""
+        """Which knob to try when it diverged: the one moved last, else the step size, else those that act live."""
         if self.changes:
             c = self.changes[-1]
             return f"put {c['name']} back towards {c['old']!r} (it is {c['new']!r})"
+        steps = [f for f in dataclasses.fields(self.cfg) if f.metadata and f.metadata.get("step")]
+        if steps:
+            now = " or ".join(f"{f.name} (it is {getattr(self.cfg, f.name):g})" for f in steps)
+            return f"try a smaller {now}"
         live = [f.name for f in dataclasses.fields(self.cfg) if f.metadata and not f.metadata["restart"]]
         return f"try another value of {' or '.join(live[:3])}" if live else "try other settings"
 

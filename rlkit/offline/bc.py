@@ -19,12 +19,12 @@ from rlkit.offline.shared import Minibatches, Policy, gaussian_logp, generator
 
 @dataclass(frozen=True)
 class BCConfig:
-    lr: float = knob(1e-3, 1e-5, 1e-1, log=True, symbol="lr", says="Adam's step", above=0)
+    lr: float = knob(1e-3, 1e-5, 1e-1, log=True, symbol="lr", says="Adam's step", above=0, step=True)
     batch: int = knob(256, 16, 1024, log=True, says="transitions a minibatch", least=1)
     loss: str = knob("mse", says="mse: mean action; nll: Gaussian likelihood", choices=("mse", "nll"), restart=True)
     steps: int = knob(2000, 100, 20_000, log=True, says="updates", restart=True, least=1)
     runs: int = knob(1, 1, 32, symbol="R", says="independent seeds at once", restart=True, least=1)
-    hidden: int = knob(64, 8, 256, log=True, says="width of the two hidden layers", restart=True, least=1)
+    hidden: int = knob(64, 8, 256, log=True, says="width of the two hidden layers", restart=True, most=4096, least=1)
     __post_init__ = check
 
 

@@ -30,14 +30,15 @@ class CQLConfig:
     samples: int = knob(4, 1, 10, symbol="n", says="actions from each of three sources; the paper's is 10",
                         least=1)
     gamma: float = knob(0.99, 0.8, 0.999, symbol="γ", says="discount", least=0, most=1)
-    lr: float = knob(1e-3, 1e-5, 1e-1, log=True, symbol="lr", says="Adam's step; the paper's is 3e-4", above=0)
+    lr: float = knob(1e-3, 1e-5, 1e-1, log=True, symbol="lr",
+                     says="Adam's step; the paper's is 3e-4", above=0, step=True)
     rate: float = knob(0.005, 0.001, 1.0, log=True, says="how fast the target critic follows", above=0, most=1)
     batch: int = knob(256, 16, 1024, log=True, says="transitions a minibatch", least=1)
     reward_scale: float = knob(0.0, 0.0, 10.0, says="factor on rewards; 0: max T / (max G - min G)", least=0,
                                restart=True)
     steps: int = knob(1000, 100, 20_000, log=True, says="updates", restart=True, least=1)
     runs: int = knob(1, 1, 32, symbol="R", says="independent seeds at once", restart=True, least=1)
-    hidden: int = knob(64, 8, 256, log=True, says="width of the two hidden layers", restart=True, least=1)
+    hidden: int = knob(64, 8, 256, log=True, says="width of the two hidden layers", restart=True, most=4096, least=1)
     __post_init__ = check
 
 

@@ -24,9 +24,10 @@ from rlkit.offline.shared import Minibatches, Policy, gaussian_logp, generator
 class IQLConfig:
     tau: float = knob(0.7, 0.5, 0.99, symbol="τ", says="expectile: ½ is the mean, 1 the best action", above=0, most=1)
     beta: float = knob(3.0, 0.0, 20.0, symbol="β", says="0 copies the data, large trusts the advantage", least=0)
-    clip: float = knob(100.0, 1.0, 1000.0, log=True, says="largest weight exp(β A)", above=0)
+    clip: float = knob(100.0, 1.0, 1000.0, log=True, says="largest weight exp(β A)", above=0, most=math.inf)
     gamma: float = knob(0.99, 0.8, 0.999, symbol="γ", says="discount", least=0, most=1)
-    lr: float = knob(1e-3, 1e-5, 1e-1, log=True, symbol="lr", says="Adam's step; the paper's is 3e-4", above=0)
+    lr: float = knob(1e-3, 1e-5, 1e-1, log=True, symbol="lr",
+                     says="Adam's step; the paper's is 3e-4", above=0, step=True)
     decay: bool = knob(True, says="the actor's step falls to 0 along a cosine, as in the paper")
     rate: float = knob(0.005, 0.001, 1.0, log=True, says="how fast the target critic follows", above=0, most=1)
     batch: int = knob(256, 16, 1024, log=True, says="transitions a minibatch", least=1)
@@ -34,7 +35,7 @@ class IQLConfig:
                                restart=True)
     steps: int = knob(2000, 100, 20_000, log=True, says="updates", restart=True, least=1)
     runs: int = knob(1, 1, 32, symbol="R", says="independent seeds at once", restart=True, least=1)
-    hidden: int = knob(64, 8, 256, log=True, says="width of the two hidden layers", restart=True, least=1)
+    hidden: int = knob(64, 8, 256, log=True, says="width of the two hidden layers", restart=True, most=4096, least=1)
     __post_init__ = check
 
 

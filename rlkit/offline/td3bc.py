@@ -6,6 +6,7 @@ data. alpha_bc sets the exchange rate. Source: Fujimoto, Gu (2021), A Minimalist
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,17 +23,18 @@ from rlkit.offline.shared import Minibatches, Policy, generator
 class TD3BCConfig:
     alpha_bc: float = knob(2.5, 0.0, 20.0, symbol="α", says="0 copies the data, large trusts the critic", least=0)
     sigma: float = knob(0.2, 0.0, 1.0, symbol="σ", says="noise on the target's action", unit="half ranges", least=0)
-    noise_clip: float = knob(0.5, 0.0, 1.0, says="largest such noise", unit="half ranges", least=0)
+    noise_clip: float = knob(0.5, 0.0, 1.0, says="largest such noise", unit="half ranges", least=0, most=math.inf)
     delay: int = knob(2, 1, 10, says="critic updates for one of the actor and the targets", least=1)
     gamma: float = knob(0.99, 0.8, 0.999, symbol="γ", says="discount", least=0, most=1)
-    lr: float = knob(1e-3, 1e-5, 1e-1, log=True, symbol="lr", says="Adam's step; the paper's is 3e-4", above=0)
+    lr: float = knob(1e-3, 1e-5, 1e-1, log=True, symbol="lr",
+                     says="Adam's step; the paper's is 3e-4", above=0, step=True)
     rate: float = knob(0.005, 0.001, 1.0, log=True, says="how fast the targets follow", above=0, most=1)
     batch: int = knob(256, 16, 1024, log=True, says="transitions a minibatch", least=1)
     reward_scale: float = knob(0.0, 0.0, 10.0, says="factor on rewards; 0: max T / (max G - min G)", least=0,
                                restart=True)
     steps: int = knob(2000, 100, 20_000, log=True, says="updates", restart=True, least=1)
     runs: int = knob(1, 1, 32, symbol="R", says="independent seeds at once", restart=True, least=1)
-    hidden: int = knob(64, 8, 256, log=True, says="width of the two hidden layers", restart=True, least=1)
+    hidden: int = knob(64, 8, 256, log=True, says="width of the two hidden layers", restart=True, most=4096, least=1)
     __post_init__ = check
 
 

@@ -24,6 +24,7 @@ Axes: R runs, E copies of the world, T steps, n agents, K actions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -64,18 +65,18 @@ class Config:
     alpha: float = knob(0.0, 0.0, 2.0, symbol="α", least=0,
                         says="price of density: what missing the target costs; 0 sets none")
     anneal: bool = knob(False, says="anneal: the target falls to 0 between 40 % and 70 % of the run, then α rises to 1")
-    lr: float = knob(2e-3, 1e-4, 2e-2, log=True, above=0, says="learning rate: Adam's step")
+    lr: float = knob(2e-3, 1e-4, 2e-2, log=True, above=0, step=True, says="learning rate: Adam's step")
     entropy: float = knob(0.01, 0.0, 1.0, least=0, says="entropy bonus: for acting at random")
     cool: float = knob(0.0, 0.0, 1.0, least=0, most=1,
                        says="share of the run over which the bonus falls to 0.005; 0: it stays as it is")
     resample: bool = knob(False, says="re-sample parents: the broken bookkeeping, new parents' actions in the update")
-    clip: float = knob(0.2, 0.05, 0.5, symbol="ε", above=0, says="the ratio counts within 1 ± ε")
+    clip: float = knob(0.2, 0.05, 0.5, symbol="ε", above=0, most=math.inf, says="the ratio counts within 1 ± ε")
     gamma: float = knob(0.99, 0.9, 1.0, symbol="γ", least=0, most=1, says="discount per step")
     lam: float = knob(0.95, 0.0, 1.0, symbol="λ", least=0, most=1, says="how far advantages look ahead")
     epochs: int = knob(4, 1, 10, least=1, says="updates from one batch")
     envs: int = knob(32, 8, 128, log=True, symbol="E", least=1, restart=True, says="copies of the world per run")
     steps: int = knob(100, 20, 500, log=True, least=1, restart=True, says="batches: of one episode per copy")
-    hidden: int = knob(32, 8, 128, log=True, least=1, restart=True, says="width of the layers")
+    hidden: int = knob(32, 8, 128, log=True, most=4096, least=1, restart=True, says="width of the layers")
     runs: int = knob(4, 1, 16, symbol="R", least=1, restart=True, says="teams: learning at once")
     seed: int = knob(0, 0, 99, least=0, restart=True, says="which random numbers")
     __post_init__ = check

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rlkit.config import check, knob
+from rlkit.config import accept, check, knob
 from rlkit.envs.team_games import GAMES, TeamGame, optimum
 from rlkit.papers import bayes_net_exact as exact
 from rlkit.papers.bayes_net_graphs import Edges, all_dags, checked, parents
@@ -40,7 +40,7 @@ class Config:
     n: int = knob(2, 2, 4, symbol="n", least=2, most=5, restart=True, says="agents: how many play")
     edges: tuple = knob(((0, 1),), graph="n", says="edges: an arrow j → i lets i see what j has chosen")
     method: str = knob("PG", choices=("PG", "NPG"), says="gradient: PG plain, NPG natural")
-    alpha: float = knob(0.1, 0.001, 1.0, log=True, symbol="α", above=0, says="learning rate")
+    alpha: float = knob(0.1, 0.001, 1.0, log=True, symbol="α", above=0, step=True, says="learning rate")
     tau: float = knob(0.0, 0.0, 5.0, symbol="τ", least=0, says="entropy bonus: pays the team for staying mixed")
     density: float = knob(1.0, 0.0, 1.0, symbol="η", least=0, most=1,
                           says="target density: the chance that an edge is there at a decision")
@@ -110,7 +110,7 @@ def learn(cfg: Config, rng: np.random.Generator, every: int = 10) -> Generator[S
     edges, logits = cfg.edges, first_logits(cfg, rng)
     for step in range(cfg.steps + 1):
         if step % every == 0 or step == cfg.steps:
-            cfg = (yield _photograph(cfg, game, edges, logits, step)) or cfg
+            cfg = accept((yield _photograph(cfg, game, edges, logits, step)), cfg)
             if cfg.edges != edges:
                 logits, edges = exact.rewire(game, edges, cfg.edges, logits, cfg.eta(step)), cfg.edges
         natural = cfg.method == "NPG"

@@ -33,6 +33,7 @@ from rlkit.offline.shared import generator
 from rlkit.papers import dichotomy_lake as ice
 from rlkit.papers.dichotomy_networks import counted
 from rlkit.transformer import Linear, Table, Transformer
+from rlkit.validation import still_finite
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,10 @@ class Config:
     n: int = knob(1000, 200, 4000, symbol="N", log=True, unit="episodes", least=30, restart=True, says="data size")
     phi: float = knob(0.2, 0.0, 1.0, symbol="φ", least=0, most=1, restart=True, says="share of the expert's episodes")
     eps: float = knob(0.2, 0.0, 1.0, symbol="ε", least=0, most=1, restart=True, says="random moves in the data")
-    lr: float = knob(3e-3, 1e-4, 1e-2, log=True, symbol="lr", above=0, says="Adam's first step; it falls to 0")
+    lr: float = knob(3e-3, 1e-4, 1e-2, log=True, symbol="lr", above=0, step=True,
+                     says="Adam's first step; it falls to 0")
     batch: int = knob(128, 16, 512, log=True, unit="windows", least=1, says="windows an update")
-    width: int = knob(32, 16, 64, log=True, unit="numbers", least=2, restart=True, says="size of a token")
+    width: int = knob(32, 16, 64, log=True, unit="numbers", most=2048, least=2, restart=True, says="size of a token")
     layers: int = knob(2, 1, 3, least=1, restart=True, says="blocks")
     games: int = knob(200, 50, 2000, log=True, least=1, says="games played by each run at each look")
     steps: int = knob(400, 50, 2000, log=True, least=1, restart=True, says="updates")
@@ -120,6 +122,7 @@ def decision_transformer(cfg: Config, rng: np.random.Generator,
             with torch.no_grad():
                 asked = torch.full(alone.shape, cfg.request)
                 pi = _act(net(asked, alone, torch.zeros_like(alone))[:, :, 0], cfg.decode)
+            still_finite(step, loss=loss.detach(), pi=pi)
             J = evaluate(world.mdp, pi, horizon=ice.HORIZON) @ world.mdp.start
             earned = games(net, world.mdp, R, K, cfg, np.random.default_rng(play))
             photo = Snapshot(step, loss.detach().numpy(), earned, pi, J, *known,

@@ -16,13 +16,14 @@ Axes: R runs, M transitions, B batch, S states, A actions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from rlkit.config import check, knob
+from rlkit.config import accept, check, knob
 from rlkit.trajectories import Dataset
 
 
@@ -30,8 +31,9 @@ from rlkit.trajectories import Dataset
 class Config:
     lam_F: float = knob(1.0, 0.01, 10.0, log=True, symbol="λ_F", least=0, says="price of unbalanced flow")
     lam_K: float = knob(0.2, 0.0, 2.0, symbol="λ_K", least=0, says="price of leaving uniform weights")
-    clip: float = knob(1.2, 0.1, 5.0, symbol="clip", above=0, says="bounds ±clip on each of g and f")
-    lr: float = knob(0.01, 1e-4, 0.1, log=True, symbol="lr", above=0, says="Adam's step; the paper's is 1e-4")
+    clip: float = knob(1.2, 0.1, 5.0, symbol="clip", above=0, most=math.inf, says="bounds ±clip on each of g and f")
+    lr: float = knob(0.01, 1e-4, 0.1, log=True, symbol="lr", above=0, step=True,
+                     says="Adam's step; the paper's is 1e-4")
     batch: int = knob(256, 16, 1024, log=True, least=2, says="transitions a minibatch")
     steps: int = knob(2000, 100, 10_000, log=True, least=1, restart=True, says="updates")
     runs: int = knob(1, 1, 32, symbol="R", least=1, restart=True, says="independent seeds at once")
@@ -90,4 +92,4 @@ def density_ratio(cfg: Config, data: Dataset, rng: np.random.Generator,
         if step % every == 0 or step == cfg.steps:
             z = np.clip(theta, -cfg.clip, cfg.clip)
             z = z[:, pair] + z[:, S * A + s]                              # [R, M]
-            cfg = (yield Snapshot(step, gain, flow, kl, np.exp(z - z.max(1, keepdims=True)))) or cfg
+            cfg = accept((yield Snapshot(step, gain, flow, kl, np.exp(z - z.max(1, keepdims=True)))), cfg)

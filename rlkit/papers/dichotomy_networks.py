@@ -35,6 +35,7 @@ from rlkit.mdp import evaluate
 from rlkit.nets import MLP, adam
 from rlkit.offline.shared import generator
 from rlkit.papers import dichotomy_lake as ice
+from rlkit.validation import still_finite
 
 # ---- a latent one can look at
 
@@ -42,7 +43,7 @@ from rlkit.papers import dichotomy_lake as ice
 @dataclass(frozen=True)
 class GaussianConfig:
     """Two arms: the good one pays 1 with probability 1 - p, the bad one with p; the data pull the good one with p."""
-    p: float = knob(0.3, 0.05, 0.5, symbol="p", above=0, most=0.5, restart=True,
+    p: float = knob(0.3, 0.05, 0.5, symbol="p", least=1e-6, most=0.5, restart=True,
                     says="luck: the bad arm pays this often, and the data pull the good arm this often")
     beta: float = knob(3.0, 0.0, 20.0, symbol="β", least=0, says="price of a nat of luck in z")
     lam: float = knob(1.0, 0.0, 3.0, symbol="λ", least=0, says="wish for return: what z gains by foretelling it")
@@ -52,8 +53,8 @@ class GaussianConfig:
     K: int = knob(100, 1, 300, log=True, symbol="K", least=1, says="latents drawn to choose from")
     f_steps: int = knob(3, 1, 10, least=1, says="steps of f for each step of q and π")
     batch: int = knob(64, 8, 256, log=True, least=1, says="latents drawn for each of the four (arm, pay) cells")
-    lr: float = knob(5e-3, 1e-4, 3e-2, log=True, symbol="lr", above=0, says="Adam's step")
-    hidden: int = knob(32, 8, 64, log=True, least=1, restart=True, says="width of the two hidden layers")
+    lr: float = knob(5e-3, 1e-4, 3e-2, log=True, symbol="lr", above=0, step=True, says="Adam's step")
+    hidden: int = knob(32, 8, 64, log=True, most=4096, least=1, restart=True, says="width of the two hidden layers")
     steps: int = knob(600, 100, 3000, log=True, least=1, restart=True, says="updates")
     runs: int = knob(8, 1, 32, symbol="R", least=1, restart=True, says="independent runs")
     seed: int = knob(0, 0, 99, least=0, restart=True, says="which random numbers")
@@ -163,9 +164,10 @@ class LakeConfig:
     Z: int = knob(8, 2, 16, symbol="Z", least=1, restart=True, says="codes")
     ramp: int = knob(200, 0, 600, unit="steps", least=0, says="β grows to its value over this many updates")
     f_steps: int = knob(5, 1, 20, least=1, says="steps of f for each step of q and π")
-    lr: float = knob(5e-3, 1e-4, 3e-2, log=True, symbol="lr", above=0, says="Adam's step of q and π")
-    lr_f: float = knob(0.05, 1e-3, 0.2, log=True, symbol="lr of f", above=0, says="Adam's step of the table f")
-    hidden: int = knob(64, 8, 128, log=True, least=1, restart=True, says="width of the hidden layer")
+    lr: float = knob(5e-3, 1e-4, 3e-2, log=True, symbol="lr", above=0, step=True, says="Adam's step of q and π")
+    lr_f: float = knob(0.05, 1e-3, 0.2, log=True, symbol="lr of f", above=0, step=True,
+                       says="Adam's step of the table f")
+    hidden: int = knob(64, 8, 128, log=True, most=4096, least=1, restart=True, says="width of the hidden layer")
     steps: int = knob(600, 100, 2000, log=True, least=1, restart=True, says="updates")
     runs: int = knob(4, 1, 16, symbol="R", least=1, restart=True, says="datasets and networks")
     seed: int = knob(0, 0, 99, least=0, restart=True, says="which random numbers")
@@ -279,6 +281,7 @@ def lake(cfg: LakeConfig, rng: np.random.Generator,
             with torch.no_grad():
                 alive = p >= p.amax(1, keepdim=True).clamp_max(max(0.02, 20 / cfg.n))     # unused: no promise
                 best = torch.where(alive, v, -1.0).argmax(1).numpy()
+                still_finite(step, nll=nll, price=price, logpi=logpi)
                 tables = logpi.exp().permute(0, 2, 1, 3).double().numpy()                 # [R, Z, S, A]
                 tables /= tables.sum(-1, keepdims=True)
                 J = evaluate(world.mdp, tables, horizon=ice.HORIZON) @ world.mdp.start    # [R, Z]

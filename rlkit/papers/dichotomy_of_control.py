@@ -89,27 +89,32 @@ class Config:
                       says="wish for return: what a nat that z tells of it is worth")
     request: float = knob(1.0, 0.0, 1.0, symbol="g / best", least=0, most=1,
                           says="return requested: of RCSL, in units of the best in the data")
-    n: float = knob(math.inf, 50, 4000, log=True, symbol="n", unit="episodes", least=20, restart=True,
+    n: float = knob(math.inf, 50, 4000, log=True, symbol="n", unit="episodes", least=20, most=math.inf, restart=True,
                     says="size of the data: ∞ is exact probabilities (1000 on the lake)")
     phi: float = knob(0.2, 0.0, 1.0, symbol="φ", least=0, most=1, restart=True,
                       says="share of careful data: expert's episodes, or no ticket")
     eps: float = knob(0.2, 0.0, 1.0, symbol="ε", least=0, most=1, restart=True,
                       says="noise of the behaviour: random move, or bad cash-in")
     Z: int = knob(8, 2, 16, symbol="Z", unit="codes", least=2, restart=True, says="size of the latent")
-    K: float = knob(100.0, 1.0, 1000.0, log=True, symbol="K", least=1,
+    K: float = knob(100.0, 1.0, 1000.0, log=True, symbol="K", least=1, most=math.inf,
                     says="proposals: latents drawn from the prior, of which the best is followed")
     energy: str = knob("best", choices=("best", "climbs"), restart=True,
                        says="adversary f: in closed form, or a table that climbs")
-    negatives: float = knob(math.inf, 1.0, 1000.0, log=True, above=0,
+    negatives: float = knob(math.inf, 1.0, 1000.0, log=True, above=0, most=math.inf,
                             says="negatives: draws for the normaliser of f that climbs")
     decode: str = knob("sample", choices=("sample", "argmax"),
                        says="how π is followed: drawn from, as the theorem has it, or its likeliest action")
     wrong_sign: bool = knob(False, says="wrong sign: q climbs with f, as in the released code")
-    alpha: float = knob(0.1, 0.01, 0.5, log=True, symbol="α", above=0, says="step size of Adam on q")
+    alpha: float = knob(0.1, 0.01, 0.5, log=True, symbol="α", above=0, step=True, says="step size of Adam on q")
     steps: int = knob(300, 100, 5000, log=True, least=1, restart=True, says="updates")
     runs: int = knob(8, 1, 32, symbol="R", least=1, restart=True, says="runs at once: data and first guess of q")
     seed: int = knob(0, 0, 99, least=0, restart=True, says="which random numbers")
-    __post_init__ = check
+
+    def __post_init__(self):
+        check(self)
+        if 1e5 < self.n < math.inf or 1e9 < self.negatives < math.inf:
+            raise ValueError(f"n is {self.n:g} and negatives {self.negatives:g}, expected n ≤ 1e5 episodes and "
+                             "negatives ≤ 1e9 draws, or inf, which takes the exact probabilities and costs less")
 
 
 class Snapshot(NamedTuple):

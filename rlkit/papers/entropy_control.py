@@ -29,6 +29,7 @@ from rlkit.config import accept, check, knob
 from rlkit.nets import MLP, adam
 from rlkit.policies import entropy_step
 from rlkit.returns import gae
+from rlkit.validation import still_finite
 
 SCALE = np.array([2.4, 2.0, 0.21, 2.0], np.float32)                       # position, speed, angle (rad), its speed
 ANGLES = np.linspace(-0.2, 0.2, 41)                                       # rad, of the probe: all else at rest
@@ -36,7 +37,7 @@ ANGLES = np.linspace(-0.2, 0.2, 41)                                       # rad,
 
 @dataclass(frozen=True)
 class ControlConfig:
-    eta: float = knob(5e-3, 3e-4, 3e-2, log=True, symbol="η", above=0, says="step size of the policy")
+    eta: float = knob(5e-3, 3e-4, 3e-2, log=True, symbol="η", above=0, step=True, says="step size of the policy")
     alpha: float = knob(0.0, 0.0, 0.1, symbol="α", says="entropy bonus: paid for randomness")
     gamma: float = knob(0.99, 0.9, 0.999, symbol="γ", least=0, most=1, says="discount of a step")
     lam: float = knob(0.95, 0.0, 1.0, symbol="λ", least=0, most=1, says="advantage: 0 trusts the critic, 1 the returns")
@@ -44,7 +45,7 @@ class ControlConfig:
                           says="optimiser: who turns gradients into steps")
     envs: int = knob(8, 2, 32, symbol="B", least=1, restart=True, says="poles watched by each run")
     T: int = knob(32, 8, 128, symbol="T", unit="steps", least=2, restart=True, says="steps of each pole an update")
-    hidden: int = knob(32, 8, 128, log=True, least=1, restart=True, says="width of the hidden layer")
+    hidden: int = knob(32, 8, 128, log=True, most=4096, least=1, restart=True, says="width of the hidden layer")
     steps: int = knob(300, 50, 2000, log=True, least=1, restart=True, says="updates")
     runs: int = knob(16, 1, 32, symbol="R", least=1, restart=True, says="independent learners")
     seed: int = knob(0, 0, 99, least=0, restart=True, says="which random numbers")
@@ -100,6 +101,7 @@ def control(cfg: ControlConfig, rng: np.random.Generator,
             if step % every == 0 or step == cfg.steps:
                 with torch.no_grad():
                     dz, push = (actor(x) - z).numpy(), actor(probe.expand(R, -1, -1)).softmax(-1)[..., 1].numpy()
+                still_finite(step, H=H.detach(), advantage=adv, Δlogits=dz)
                 m, lp = mean.numpy().astype(float), chosen.detach().numpy()
                 change = [(m * u).sum(1) for u in entropy_step(logp.exp().detach().numpy(), dz)]
                 seen = (m * (lp - (m * lp).sum(1, keepdims=True)) * adv).sum(1)

@@ -18,6 +18,7 @@ Axes: R runs, G prompts of a rollout, K answers to each, T words of an answer, V
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -40,7 +41,7 @@ SHIPPED = {"countdown": (64, 2), "modular sum": (32, 2)}                  # widt
 class Config:
     method: str = knob("grpo", choices=losses.METHODS, says="method: the loss, and what it does about entropy")
     rescue: int = knob(0, 0, 300, unit="rollouts", least=0, says="Clip-Cov from rollout: takes over there; 0: never")
-    lr: float = knob(6e-4, 6e-5, 6e-3, log=True, symbol="η", above=0, says="learning rate: of Adam")
+    lr: float = knob(6e-4, 6e-5, 6e-3, log=True, symbol="η", above=0, step=True, says="learning rate: of Adam")
     alpha: float = knob(0.0, 0.0, 0.4, symbol="α", least=0, says="entropy bonus: added to any method")
     kl_share: float = knob(0.3, 0.002, 1.0, log=True, symbol="k", least=0, most=1,
                            says="KL-Cov, share held: tokens of largest covariance")
@@ -49,9 +50,10 @@ class Config:
                              says="Clip-Cov, share: tokens of large covariance that learn nothing")
     cov_low: float = knob(0.5, 0.0, 3.0, symbol="ω low", says="Clip-Cov, from covariance: below it none is chosen")
     cov_high: float = knob(20.0, 1.0, 20.0, symbol="ω high",
-                            says="Clip-Cov, up to: above this covariance none is chosen")
+                            most=math.inf, says="Clip-Cov, up to: above this covariance none is chosen")
     clip_low: float = knob(0.2, 0.01, 1.0, symbol="ε", least=0, most=1, says="clip: how far ρ may move from 1")
-    clip_high: float = knob(0.28, 0.01, 2.0, symbol="ε high", least=0, says="clip-higher: how far ρ may rise above 1")
+    clip_high: float = knob(0.28, 0.01, 2.0, symbol="ε high", least=0, most=math.inf,
+                            says="clip-higher: how far ρ may rise above 1")
     reference: float = knob(0.0, 0.0, 0.3, least=0, says="reference: weight of the divergence from the first model")
     temperature: float = knob(1.0, 0.3, 2.0, symbol="τ", above=0, restart=True,
                               says="temperature: of the answers to learn from")
@@ -65,7 +67,7 @@ class Config:
                         says="lessons: of a warm start anew; 0 takes the shipped model")
     noise: float = knob(0.5, 0.0, 1.0, least=0, most=1, restart=True,
                         says="nonsense in them: share of the demonstrations of new lessons")
-    width: int = knob(64, 32, 256, log=True, unit="numbers", least=4, restart=True,
+    width: int = knob(64, 32, 256, log=True, unit="numbers", most=2048, least=4, restart=True,
                        says="width: of a model with new lessons")
     layers: int = knob(2, 1, 4, least=1, restart=True, says="layers: of a model with new lessons")
     runs: int = knob(2, 1, 8, symbol="R", least=1, restart=True, says="runs side by side")

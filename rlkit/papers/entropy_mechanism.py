@@ -30,6 +30,7 @@ import numpy as np
 
 from rlkit.config import accept, check, knob
 from rlkit.policies import EntropyStep, cov, entropy, entropy_step, log_softmax, softmax
+from rlkit.validation import still_finite
 
 METHODS = ("PG", "NPG")
 MOST = 4096                               # responses that are enumerated
@@ -40,14 +41,14 @@ class Config:
     """A task with several right answers and a policy that learns it; the values are ours."""
 
     method: str = knob("PG", choices=METHODS, says="policy gradient (PG) or natural policy gradient (NPG)")
-    eta: float = knob(0.5, 0.01, 20.0, log=True, symbol="η", above=0, says="step size of an update")
+    eta: float = knob(0.5, 0.01, 20.0, log=True, symbol="η", above=0, step=True, says="step size of an update")
     alpha: float = knob(0.0, 0.0, 0.3, symbol="α", says="entropy bonus: paid for randomness")
     c: float = knob(0.0, -1.0, 1.0, symbol="c", says="error of the baseline: added to each advantage")
     samples: int = knob(0, 0, 256, symbol="n", least=0, says="responses an update: 0 takes the exact expectation")
     right: int = knob(3, 1, 10, least=1, restart=True, says="right answers")
     align: float = knob(0.0, -4.0, 4.0, restart=True, says="head start: added to the logits of what is right")
     K: int = knob(20, 2, 30, symbol="K", least=2, restart=True, says="actions to choose from")
-    depth: int = knob(1, 1, 4, symbol="D", least=1, restart=True, says="tokens of a response")
+    depth: int = knob(1, 1, 4, symbol="D", least=1, most=30, restart=True, says="tokens of a response")
     spread: float = knob(1.5, 0.0, 4.0, least=0, restart=True, says="spread of the first logits")
     steps: int = knob(400, 50, 4000, log=True, least=1, restart=True, says="updates")
     runs: int = knob(16, 1, 64, symbol="R", least=1, restart=True, says="tasks and policies side by side")
@@ -171,6 +172,7 @@ def mechanism(cfg: Config, rng: np.random.Generator, every: int = 1,
     for t in range(1, cfg.steps + 1):
         shares = of_samples.multinomial(cfg.samples, np.exp(logp)) / cfg.samples if cfg.samples else None
         moves = step(levels, r, cfg.method, cfg.eta, cfg.alpha, cfg.c, shares)
+        still_finite(t, **{f"the step of token {i + 1}": dz for i, dz in enumerate(moves)})
         after = [log_softmax(lp + dz) for lp, dz in zip(levels, moves)]
         new = responses(after)
         if t % every == 0 or t == cfg.steps:

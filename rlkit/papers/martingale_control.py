@@ -23,6 +23,7 @@ policy and the step sizes are ours.  Axes: R runs, K steps, N paths, B samples o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -55,15 +56,17 @@ class ControlConfig:
                               says="price of entropy (γ in the sequels); policy iteration takes τ = 0")
     iterations: int = knob(5, 1, 10, least=1, restart=True, says="rounds of policy iteration")
     steps: int = knob(4000, 100, 10_000, log=True, least=1, restart=True, says="updates of the other two methods")
-    alpha: float = knob(1.0, 0.01, 5.0, log=True, symbol="α", above=0, says="step size of J and V at the beginning")
-    alpha_q: float = knob(1.0, 0.01, 5.0, log=True, symbol="α_q", above=0, says="step size of q, or of the policy")
-    tau: float = knob(200.0, 1.0, 1000.0, log=True, symbol="j₀", unit="updates", above=0,
+    alpha: float = knob(1.0, 0.01, 5.0, log=True, symbol="α", above=0, step=True,
+                        says="step size of J and V at the beginning")
+    alpha_q: float = knob(1.0, 0.01, 5.0, log=True, symbol="α_q", above=0, step=True,
+                          says="step size of q, or of the policy")
+    tau: float = knob(200.0, 1.0, 1000.0, log=True, symbol="j₀", unit="updates", above=0, most=math.inf,
                       says="step sizes fall as (1 + j/j₀)^-⅔; inf leaves them constant")
     batch: int = knob(128, 8, 1024, log=True, symbol="B", least=1, restart=True,
                       says="samples of an update: drawn from the batch, or chains that act")
-    life: float = knob(2.0, 0.5, 100.0, log=True, unit="time", above=0, restart=True,
+    life: float = knob(2.0, 0.5, 100.0, log=True, unit="time", above=0, most=math.inf, restart=True,
                        says="mean time after which a chain of the actor-critic begins anew from N(0, 1); inf: never")
-    clip: float = knob(0.01, 0.001, 1.0, log=True, above=0,
+    clip: float = knob(0.01, 0.001, 1.0, log=True, above=0, most=math.inf,
                        says="longest step of the actor-critic: where the action moves the noise, tails are heavy; "
                             "inf: no limit")
     runs: int = knob(8, 1, 32, symbol="R", least=1, restart=True, says="independent learners")
@@ -73,6 +76,9 @@ class ControlConfig:
         check(self)
         if self.dt > self.T:
             raise ValueError(f"dt is {self.dt} and T {self.T}, expected dt ≤ T; try dt={self.T / 10}")
+        if (size := self.T / self.dt * self.n * self.runs) > 1e8:
+            raise ValueError(f"T / dt · n · runs is {size:.2g} transitions of the stored batch, expected at most 1e8, "
+                             f"2.4 GB; try n={max(2, int(self.n * 1e7 / size))} or a larger dt")
 
     def problem(self) -> LQ:
         """The world of these settings."""

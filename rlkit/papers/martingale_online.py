@@ -128,8 +128,9 @@ class NeuralConfig:
     K: int = knob(20, 5, 100, log=True, unit="steps", least=1, restart=True, says="steps of a path")
     n: int = knob(256, 32, 1024, log=True, symbol="N", unit="paths", least=2, says="new paths for each update")
     sigma: float = knob(1.0, 0.1, 2.0, symbol="σ", above=0, restart=True, says="noise of the world")
-    lr: float = knob(3e-3, 1e-4, 3e-2, log=True, symbol="lr", above=0, says="Adam's first step; it falls to 0")
-    hidden: int = knob(32, 8, 128, log=True, least=1, restart=True, says="width of the two hidden layers")
+    lr: float = knob(3e-3, 1e-4, 3e-2, log=True, symbol="lr", above=0, step=True,
+                     says="Adam's first step; it falls to 0")
+    hidden: int = knob(32, 8, 128, log=True, most=4096, least=1, restart=True, says="width of the two hidden layers")
     steps: int = knob(300, 50, 1000, log=True, least=1, restart=True, says="updates")
     runs: int = knob(2, 1, 16, symbol="R", least=1, restart=True, says="independent networks")
     seed: int = knob(0, 0, 99, least=0, restart=True, says="which random numbers")

@@ -19,24 +19,28 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
-from rlkit.config import check, knob
+from rlkit.config import accept, check, knob
 from rlkit.envs.diffusions import GBM, path
 from rlkit.papers.martingale_td import quadratic_variation
 
 
 @dataclass(frozen=True)
 class OptionConfig:
-    S0: float = knob(1.0, 0.7, 1.4, symbol="S₀", above=0, restart=True, says="price of the stock; the strike is 1")
-    sigma: float = knob(0.2, 0.05, 0.6, symbol="σ", above=0, restart=True, says="volatility of the stock, the truth")
-    rate: float = knob(0.05, 0.0, 0.15, symbol="r", unit="1/year", least=0, restart=True, says="interest")
-    mu: float = knob(0.05, -0.2, 0.4, symbol="μ", unit="1/year", restart=True,
+    S0: float = knob(1.0, 0.7, 1.4, symbol="S₀", least=1e-3, most=1e3, restart=True,
+                     says="price of the stock; the strike is 1")
+    sigma: float = knob(0.2, 0.05, 0.6, symbol="σ", least=1e-3, most=10, restart=True,
+                        says="volatility of the stock, the truth")
+    rate: float = knob(0.05, 0.0, 0.15, symbol="r", unit="1/year", least=0, most=10, restart=True, says="interest")
+    mu: float = knob(0.05, -0.2, 0.4, symbol="μ", unit="1/year", least=-10, most=10, restart=True,
                      says="drift of the data; a price is learned where μ = r, elsewhere an expectation")
-    T: float = knob(1.0, 0.1, 2.0, symbol="T", unit="years", above=0, restart=True, says="time to expiry")
+    T: float = knob(1.0, 0.1, 2.0, symbol="T", unit="years", above=0, most=100, restart=True, says="time to expiry")
     K: int = knob(52, 4, 252, log=True, unit="steps", least=1, restart=True, says="grid: 12 months, 52 weeks, 252 days")
     n: int = knob(2000, 100, 8000, log=True, symbol="N", unit="paths", least=2, restart=True, says="sampled paths")
-    theta: float = knob(0.5, 0.05, 1.2, symbol="θ", above=0, restart=True, says="first guess of the volatility")
+    theta: float = knob(0.5, 0.05, 1.2, symbol="θ", least=0.02, most=2, restart=True,
+                        says="first guess of the volatility")
     batch: int = knob(64, 8, 512, log=True, least=1, says="paths of an update")
-    alpha: float = knob(2.0, 0.1, 10.0, log=True, symbol="α", above=0, says="step: α / (1 + j/30)^0.7 at update j")
+    alpha: float = knob(2.0, 0.1, 10.0, log=True, symbol="α", above=0, step=True,
+                        says="step: α / (1 + j/30)^0.7 at update j")
     steps: int = knob(300, 50, 1000, log=True, least=1, restart=True, says="updates")
     runs: int = knob(8, 1, 32, symbol="R", least=1, restart=True, says="independent learners")
     seed: int = knob(0, 0, 99, least=0, restart=True, says="which random numbers")
@@ -181,4 +185,4 @@ def learn_price(cfg: OptionConfig, rng: np.random.Generator, every: int = 10
         move = (vega * dM).sum(0).reshape(cfg.runs, cfg.batch).mean(1)
         theta = np.clip(theta + cfg.alpha / (1 + step / 30) ** 0.7 * move, 0.02, 2.0)
         if step % every == 0 or step == cfg.steps:
-            cfg = (yield OptionSnapshot(step, theta.copy())) or cfg
+            cfg = accept((yield OptionSnapshot(step, theta.copy())), cfg)

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rlkit.config import changed, check, knob, needs_restart
+from rlkit.config import accept, check, knob
 from rlkit.envs.portfolio import Market
 
 # out-of-sample Sharpe ratio, mean (sd over 100 repeats): MSTDE-based, martingale-based, its online variant
@@ -42,16 +42,20 @@ PUBLISHED = {                                                             # by (
 class PortfolioConfig:
     """The sequel's settings, but for `lots` (it takes 20000), `riskless` and `critic`."""
 
-    mu: float = knob(0.3, -0.5, 0.5, symbol="μ", unit="1/year", restart=True, says="drift of the stock")
-    sigma: float = knob(0.2, 0.1, 0.4, symbol="σ", above=0, restart=True, says="volatility of the stock")
-    riskless: float = knob(0.0, 0.0, 0.05, symbol="r_f", unit="1/year", restart=True, says="riskless rate; ours")
+    mu: float = knob(0.3, -0.5, 0.5, symbol="μ", unit="1/year", least=-10, most=10, restart=True,
+                     says="drift of the stock")
+    sigma: float = knob(0.2, 0.1, 0.4, symbol="σ", least=1e-3, most=10, restart=True, says="volatility of the stock")
+    riskless: float = knob(0.0, 0.0, 0.05, symbol="r_f", unit="1/year", least=-10, most=10, restart=True,
+                           says="riskless rate; ours")
     x0: float = knob(1.0, symbol="x₀", restart=True, says="wealth at the start")
     z: float = knob(1.4, 1.05, 2.0, symbol="z", restart=True, says="target for mean wealth after a year")
     critic: str = knob("CTD", choices=("CTD", "MSTDE"), restart=True, says="how the critic learns; one actor")
     temperature: float = knob(0.1, 0.01, 1.0, log=True, symbol="τ", above=0, restart=True, says="price of entropy")
-    alpha_theta: float = knob(0.1, 1e-3, 1.0, log=True, symbol="α_θ", above=0, says="step size of the critic")
-    alpha_phi: float = knob(0.1, 1e-3, 1.0, log=True, symbol="α_φ", above=0, says="step size of the policy")
-    alpha_w: float = knob(0.05, 1e-3, 1.0, log=True, symbol="α_w", above=0, says="step size of the multiplier")
+    alpha_theta: float = knob(0.1, 1e-3, 1.0, log=True, symbol="α_θ", above=0, step=True,
+                              says="step size of the critic")
+    alpha_phi: float = knob(0.1, 1e-3, 1.0, log=True, symbol="α_φ", above=0, step=True, says="step size of the policy")
+    alpha_w: float = knob(0.05, 1e-3, 1.0, log=True, symbol="α_w", above=0, step=True,
+                          says="step size of the multiplier")
     wait: int = knob(10, 1, 50, least=1, says="lots between two moves of the multiplier")
     days: int = knob(252, 12, 252, log=True, symbol="T/Δt", least=1, restart=True, says="trades in the year")
     paths: int = knob(128, 16, 512, log=True, symbol="N", least=2, restart=True, says="years in a lot")
@@ -123,6 +127,4 @@ def portfolio(cfg: PortfolioConfig, rng: np.random.Generator, every: int = 10
             gain = phi[:, 0].copy()
             mean = w + (cfg.x0 - w) * (1 - gain * market.moments(dt)[0]) ** K
             sent = yield PortfolioSnapshot(step, theta.copy(), phi.copy(), w.copy(), market.sharpe(gain, dt), mean)
-            if sent is not None and needs_restart(sent, cfg):
-                raise ValueError(f"{changed(sent, cfg)} cannot all change in mid-run; start a new run with this Config")
-            cfg = sent or cfg
+            cfg = accept(sent, cfg)

@@ -23,6 +23,7 @@ Axes: K steps, N paths, p features, R runs.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -158,8 +159,8 @@ class Config:
     x0: float = knob(0.0, -2.0, 2.0, symbol="x₀", restart=True, says="where the brownian paths start")
     second: bool = knob(True, symbol="2nd feature", restart=True,
                         says="without it the critic of the ou worlds has no constant, and cannot be right")
-    alpha: float = knob(0.1, 0.01, 2.0, log=True, symbol="α", above=0, says="step size at the beginning")
-    tau: float = knob(40.0, 1.0, 1000.0, log=True, symbol="τ", unit="time", above=0,
+    alpha: float = knob(0.1, 0.01, 2.0, log=True, symbol="α", above=0, step=True, says="step size at the beginning")
+    tau: float = knob(40.0, 1.0, 1000.0, log=True, symbol="τ", unit="time", above=0, most=math.inf,
                       says="α falls as (1 + t/τ)^-0.6; inf leaves it constant")
     scaling: str = knob("α", choices=("α", "α/Δt"), says="whether the step is divided by Δt: it must not be")
     time: float = knob(200.0, 10.0, 2000.0, log=True, unit="time", above=0, restart=True,
@@ -172,6 +173,9 @@ class Config:
         check(self)
         if self.dt > self.T:
             raise ValueError(f"dt is {self.dt} and T {self.T}, expected dt ≤ T; try dt={self.T / 10}")
+        if self.T / self.dt > 1e6 or self.time / self.dt > 1e8:
+            raise ValueError(f"dt is {self.dt}, expected at most 1e6 steps of a path (T = {self.T}) and 1e8 of a run "
+                             f"(time = {self.time}); try dt={max(self.T / 1e3, self.time / 1e5):g}")
         if self.objective == "CTD" and self.test == "constant" and self.second:
             raise ValueError("test='constant' is one condition, expected a critic of one feature: second=False")
         if self.world == "brownian" and self.sigma == 0 and self.second:

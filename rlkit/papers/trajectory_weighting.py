@@ -15,6 +15,7 @@ Axes: N trajectories, M transitions, S states, A actions.
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
@@ -172,11 +173,11 @@ SCHEMES = ("uniform", "rw", "aw", "topk", "dw")
 class Config:
     sigma: float = knob(0.05, 0.005, 0.5, log=True, symbol="σ", least=0, most=1, restart=True,
                         says="share of experts: of the trajectories; the others move at random")
-    alpha: float = knob(0.1, 0.001, 10.0, log=True, symbol="α", least=0,
+    alpha: float = knob(0.1, 0.001, 10.0, log=True, symbol="α", least=0, most=math.inf,
                         says="temperature of the weights: small trusts the best trajectories, large is uniform")
     scheme: str = knob("aw", symbol="weights", choices=SCHEMES,
                        says="how to weigh: by return, advantage, filter, state-action flow, or not at all")
-    lam: float = knob(1.0, 0.01, 10.0, log=True, symbol="λ", above=0,
+    lam: float = knob(1.0, 0.01, 10.0, log=True, symbol="λ", above=0, most=math.inf,
                       says="price of leaving the weighted data: small lets the learner trust its values")
     slip: float = knob(0.0, 0.0, 0.66, least=0, most=1, restart=True,
                        symbol="slip", says="chance to slide sideways: then some good trajectories are luck")

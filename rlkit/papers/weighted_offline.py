@@ -15,6 +15,7 @@ Axes: G groups, M transitions, N trajectories, R = G · seeds runs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -38,7 +39,7 @@ BASE = {"bc": offline.BCConfig(batch=128, loss="nll"), "iql": offline.IQLConfig(
 class WeightedConfig:
     algorithm: str = knob("bc", symbol="algorithm", choices=tuple(BASE), restart=True,
                           says="who learns: behaviour cloning, IQL, TD3+BC or CQL")
-    alpha: float = knob(0.1, 0.01, 10.0, log=True, symbol="α", least=0,
+    alpha: float = knob(0.1, 0.01, 10.0, log=True, symbol="α", least=0, most=math.inf,
                         says="temperature of the weights: small trusts the best trajectories, large is uniform")
     sigma: float = knob(0.05, 0.01, 0.5, log=True, symbol="σ", least=0, most=1, restart=True,
                         says="share of the expert: of the transitions; the others move at random")
@@ -54,6 +55,13 @@ class WeightedConfig:
 
     def __post_init__(self):
         check(self)
+        object.__setattr__(self, "schemes", tuple(self.schemes) if isinstance(self.schemes, list) else self.schemes)
+        if not isinstance(self.max_steps, int | None) or isinstance(self.max_steps, bool):
+            raise TypeError(f"max_steps is {self.max_steps!r}, expected a whole number of steps, or None for all")
+        if self.max_steps is not None and self.max_steps < 1:
+            raise ValueError(f"max_steps is {self.max_steps}, expected ≥ 1, or None for all")
+        if not isinstance(self.schemes, tuple) or not all(isinstance(s, str) for s in self.schemes):
+            raise TypeError(f"schemes is {self.schemes!r}, expected a tuple of words; try schemes=('uniform', 'aw')")
         if not self.schemes or not set(self.schemes) <= set(SCHEMES):
             raise ValueError(f"schemes is {self.schemes!r}, expected some of {', '.join(map(repr, SCHEMES))}")
 
