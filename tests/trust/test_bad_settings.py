@@ -1,4 +1,4 @@
-"""Bad settings: whatever a Config is given is refused in words, or gives finite numbers, or is told to have diverged."""
+"""Bad settings: whatever a Config is given is refused in words, gives finite numbers or is told to have diverged."""
 
 import math
 import re
