@@ -92,7 +92,7 @@ def test_no_field_takes_a_value_of_another_type_and_the_error_names_the_field(na
     for f in fields(cls):
         for wrong in ["x" if type(f.default) is not str else 3, None, [1], {}, 1j, Decimal(1), object(), b"1", NAN,
                       np.array([1.0, 2.0])]:
-            if f.name == "max_steps" and wrong is None:
+            if (f.name == "max_steps" and wrong is None) or (f.name == "edges" and isinstance(wrong, dict)):
                 continue
             with pytest.raises((TypeError, ValueError), match=rf"\b{f.name}\b.*(expected|NaN)"):
                 cls(**{f.name: wrong})
