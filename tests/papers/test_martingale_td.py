@@ -492,3 +492,13 @@ def test_the_discounted_price_of_an_option_is_a_martingale_where_the_drift_is_th
     dM, _ = option.increments(cfg, *option.stock(cfg, np.random.default_rng(3)), cfg.sigma)
     gain = dM.sum(0)
     assert gain.mean() == pytest.approx(0, abs=4.5 * gain.std() / len(gain) ** 0.5)       # 4.5 standard errors
+
+
+def test_the_option_is_read_where_its_parabola_is_least_and_its_loss_is_half_a_mean_square():
+    x = np.linspace(0.1, 1.0, 10)
+    assert option._least(x, 3 * (x - 0.37) ** 2 + 1) == pytest.approx(0.37)
+    cfg = option.OptionConfig(K=6, n=50)
+    t, S = option.stock(cfg, np.random.default_rng(1))
+    M = np.exp(-cfg.rate * t)[:, None] * option.call(cfg.T - t[:, None], S, 0.3, cfg.rate).price
+    by_hand = sum((M[-1] - M[k]) ** 2 * (t[k + 1] - t[k]) for k in range(6)).mean() / 2   # ½ E Σ (M_T - M_k)² Δt
+    assert option.losses(cfg, t, S, [0.3])[1] == pytest.approx([by_hand])

@@ -627,4 +627,6 @@ MUTANTS = {
 
 # (file, text) -> why the edit changes nothing
 EQUIVALENT = {
+    ("papers/dichotomy_of_control", "log(b.edge) - log(by_pair(b.edge)) - log(all_c) + log(by_pair(all_c))"):
+        "what is left out is the same for every z, and the gradient by q is centred over z",
 }
