@@ -24,7 +24,7 @@ from rlkit.live.spec import spec
 
 FASTEST = 1 / 18  # seconds between frames: quicker than this the eye gains nothing
 GHOSTS = 4
-ALONE = 3.0  # seconds after the last view was closed until its run is paused: a cell that is moved comes back
+ALONE = 60.0  # seconds after its last view was closed until a run is paused: a moved cell, a reloaded page come back
 
 
 def _trace(e: Exception) -> str:

@@ -1,0 +1,134 @@
+"""What the abuse tests handle a panel with: a monkey with a seed and gauges of what is left."""
+
+import gc
+import json
+import random
+import statistics
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+CHAPTERS = sorted(p.stem for p in (ROOT / "notebooks" / "text").glob("[0-9]*.py"))
+BUSY = "import time; time.sleep({seconds}); print('over')"
+GAUGE = """
+import gc, json, os, threading
+gc.collect(); gc.collect()
+names = [t.name for t in threading.enumerate() if t.name.startswith("rlkit-live")]
+with open("gauge.new", "w") as f: json.dump(dict(pid=os.getpid(), threads=names), f)
+os.replace("gauge.new", "gauge.json")
+"""
+
+
+def first_panel(chapter: str) -> list[str]:
+    """The code cells of a chapter, down to the first that shows a panel."""
+    import jupytext
+
+    cells = [c.source for c in jupytext.read(ROOT / f"notebooks/text/{chapter}.py").cells if c.cell_type == "code"]
+    last = next(i for i, c in enumerate(cells) if "live.Panel(" in c or "live.Explorer(" in c)
+    return ["\n\n".join(cells[: last + 1])]
+
+
+FIND = """(seed) => {
+    const panel = document.querySelector(".rlkit-panel");
+    const kinds = "button, input, select, summary, label, [data-edge], [data-agent], .rlkit-plot";
+    const all = [...panel.querySelectorAll(kinds)].filter((n) => n.checkVisibility() && !n.disabled);
+    const node = all[seed % all.length];
+    node.scrollIntoView({ block: "center" });
+    window.poked = node;
+    const box = node.getBoundingClientRect();
+    return { tag: node.dataset.edge ? "EDGE" : node.dataset.agent ? "AGENT" : node.tagName, type: node.type ?? "",
+             look: node.className?.baseVal ?? node.className, x: box.x, y: box.y, w: box.width, h: box.height,
+             options: node.options?.length ?? 0 };
+}"""
+
+
+class Monkey:
+    """Pokes at everything that can be poked in the first panel of a page: by mouse, by drag, by key."""
+
+    KEYS = ("ArrowRight", "ArrowLeft", "Home", "End", "PageUp", "PageDown")
+
+    def __init__(self, page, seed: int):
+        self.page, self.rng, self.made = page, random.Random(seed), 0
+        self.errors: set[str] = set()  # what the panel has complained of, in its own words
+
+    def act(self) -> None:
+        page, rng = self.page.page, self.rng
+        it = page.evaluate(FIND, rng.randrange(10**6))
+        x, y = it["x"] + it["w"] * rng.uniform(0.1, 0.9), it["y"] + it["h"] * rng.uniform(0.1, 0.9)
+        if it["type"] == "range" and rng.random() < 0.5 or it["tag"] in ("EDGE", "AGENT") and rng.random() < 0.4:
+            page.evaluate("window.poked.focus()")
+            for _ in range(rng.randint(1, 4)):
+                page.keyboard.press(rng.choice(self.KEYS) if it["tag"] != "EDGE" else rng.choice(("Enter", "Space")))
+        elif it["type"] == "range" or it["tag"] in ("AGENT", "DIV"):
+            page.mouse.move(x, y)
+            page.mouse.down()
+            page.mouse.move(it["x"] + it["w"] * rng.random(), y, steps=rng.randint(1, 6))
+            page.mouse.up()
+        elif it["tag"] == "SELECT":
+            page.evaluate("window.poked.focus()")
+            page.keyboard.press(rng.choice(("ArrowDown", "ArrowUp", "Home", "End")))
+        elif it["type"] == "number":
+            page.evaluate("window.poked.focus(); window.poked.select()")
+            page.keyboard.type(rng.choice(("7", "0", "-3", "99999999999", "1e3", "", "2.5")))
+            page.keyboard.press("Enter")
+        elif it["tag"] == "LABEL":
+            page.mouse.dblclick(x, y)
+        else:
+            page.mouse.click(x, y, click_count=rng.choice((1, 1, 1, 2)))
+        self.made += 1
+        if words := page.evaluate("document.querySelector('.rlkit-panel').dataset.rlkitError"):
+            self.errors.add(words)
+
+    def calm(self) -> None:
+        """Paused, at the start, with the first preset and without ghosts: a state that can be compared."""
+        page = self.page.page
+        panel = self.page.panel()
+        page.keyboard.press("Escape")
+        heard(self.page)
+        while panel.locator(".rlkit-ghost button").count():
+            n = panel.locator(".rlkit-ghost button").count()
+            panel.locator(".rlkit-ghost button").first.click()
+            self.page.until(f"document.querySelectorAll('.rlkit-ghost').length < {n}", 120_000)
+        if panel.locator(".rlkit-run", has_text="Pause").count():
+            panel.locator(".rlkit-run").click()
+        if panel.locator(".rlkit-preset").count():
+            panel.locator(".rlkit-preset").first.click()
+        panel.locator(".rlkit-reset").click()
+        heard(self.page)
+        self.page.until("['idle', 'done'].includes(document.querySelector('.rlkit-panel').dataset.rlkitState)", 120_000)
+
+
+def heard(page, timeout: float = 180_000) -> None:
+    """Wait until the kernel has answered: an answer to a Pin comes after all that was asked before."""
+    status = page.panel().locator(".rlkit-status")
+    page.page.evaluate("document.querySelector('.rlkit-panel .rlkit-status').textContent = '?'")
+    page.panel().locator(".rlkit-copy").click()
+    page.until("/^Cop(y|ied)/.test(document.querySelector('.rlkit-panel .rlkit-status').textContent)"
+               " || document.querySelector('.rlkit-panel').dataset.rlkitState === 'error'", timeout)
+    assert status.inner_text()
+
+
+def gauge(page, cell: int) -> dict:
+    """{threads, pid, rss, heap, nodes}: what lives in the kernel, and its and the page's memory after collection."""
+    path = page.lab.notebooks / "gauge.json"
+    path.unlink(missing_ok=True)
+    page.run_cell(cell)
+    for _ in range(1200):
+        if path.exists():
+            break
+        page.page.wait_for_timeout(100)
+    found = json.loads(path.read_text())
+    process = psutil.Process(found["pid"])
+    cdp = page.page.context.new_cdp_session(page.page)
+    cdp.send("Performance.enable")
+    readings = []
+    for _ in range(3):
+        cdp.send("HeapProfiler.collectGarbage")
+        page.page.wait_for_timeout(200)
+        metrics = {m["name"]: m["value"] for m in cdp.send("Performance.getMetrics")["metrics"]}
+        readings.append((process.memory_info().rss, metrics["JSHeapUsedSize"], metrics["Nodes"]))
+    cdp.detach()
+    gc.collect()
+    rss, heap, nodes = (statistics.median(r) for r in zip(*readings))
+    return dict(found, rss=rss, heap=heap, nodes=nodes)
