@@ -180,7 +180,7 @@ class Config:
             raise ValueError("test='constant' is one condition, expected a critic of one feature: second=False")
         if self.world == "brownian" and self.sigma == 0 and self.second:
             raise ValueError("sigma is 0 in the brownian world, where nothing moves and two features cannot be told "
-                             "apart; second=False, or world='ou-wide' to see σ → 0")
+                             "apart; expected second=False, or world='ou-wide' to see σ → 0")
 
     @property
     def steps(self) -> int:
