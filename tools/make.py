@@ -259,6 +259,7 @@ def install(files):
         lost = missing(files)
         if lost or lost is None or ask(PYTHON, "-c", "import " + ", ".join(modules(BASE))) is None:
             raise Damaged("packages do not import" + "".join(": " + n for n in lost or []))
+        ask(PYTHON, "-c", "from rlkit.live.library import library; library()")    # compresses plotly.js, once
     settings = os.path.join(VENV, "share", "jupyter", "lab", "settings")
     os.makedirs(settings, exist_ok=True)
     with open(os.path.join(settings, "overrides.json"), "w", encoding="utf-8") as f:
