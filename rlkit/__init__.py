@@ -2,7 +2,7 @@
 
     maths      mdp (large worlds: `sparse`) returns policies stats · improve empirical (tables)
                config (settings that know how to be sliders)
-    data       trajectories (the dataset; `validation` refuses, `minari_files` reads) · rollouts (collect)
+    data       trajectories (the dataset; `validation` refuses, `npz` and `minari_files` read) · rollouts (collect)
                sampling (weighted draws) · measures (what a few numbers say of data) · paths (continuous time)
     networks   nets (R of them as one matmul) · distinct_rows (equal inputs, seen once)
                transformer (R of them, over sequences) · offline/ (BC, TD3+BC, IQL, CQL)

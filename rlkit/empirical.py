@@ -23,6 +23,8 @@ def per_transition(data: Dataset, w: np.ndarray) -> np.ndarray:
     if w.shape not in ((data.n,), (data.m,)):
         raise ValueError(f"w has shape {w.shape}, expected ({data.n},), one weight per trajectory, or ({data.m},), "
                          "one per transition")
+    if not (np.isfinite(w).all() and (w >= 0).all() and w.any()):
+        raise ValueError("w is negative, not finite or all zero somewhere, expected weights ≥ 0, one of them positive")
     return w if w.shape == (data.m,) else w[data.episode]
 
 
@@ -31,7 +33,16 @@ def visits(data: Dataset, w: np.ndarray, S: int, A: int, gamma: float = 1.0) -> 
     u = per_transition(data, w)
     if gamma != 1:
         u = u * gamma ** (np.arange(data.m) - data.starts[data.episode])
-    return np.bincount(data.obs * A + data.action, u, S * A).reshape(S, A)
+    return np.bincount(_pairs(data, S, A), u, S * A).reshape(S, A)
+
+
+def _pairs(data: Dataset, S: int, A: int) -> np.ndarray:
+    """[M] each pair (s, a) as one number.  Raises ValueError where the data are of no such world."""
+    for name, x, n in (("obs", data.obs, S), ("action", data.action, A), ("final_obs", data.final_obs, S)):
+        if x.ndim != 1 or x.dtype.kind not in "iu" or x.min() < 0 or x.max() >= n:
+            raise ValueError(f"{name} is {x.dtype} of shape {x.shape}, from {x.min()} to {x.max()}, expected whole "
+                             f"numbers [{len(x)}] from 0 to {n - 1}: a table has one cell for each")
+    return data.obs.astype(np.int64) * A + data.action.astype(np.int64)   # small dtypes would overflow
 
 
 def clone(c: np.ndarray) -> np.ndarray:
@@ -58,7 +69,7 @@ def model(data: Dataset, w: np.ndarray, terminal: np.ndarray, A: int) -> MDP:
     more. In it the identity of `weighted_policy` holds exactly again, whatever the world.
     """
     S, u = len(terminal), per_transition(data, w)
-    at, first = data.obs * A + data.action, data.starts[:-1]              # at [M]: the pair (s, a) as one number
+    at, first = _pairs(data, S, A), data.starts[:-1]                      # at [M]: the pair (s, a) as one number
     n = np.bincount(at, u, S * A)
     seen, total = n > 0, np.where(n > 0, n, 1)
     P = np.bincount(at * S + data.next_obs, u, S * A * S).reshape(S * A, S)

@@ -51,6 +51,9 @@ def psv(G: np.ndarray, w: np.ndarray | None = None) -> float | np.ndarray:
     ess(w)                                                                # the same demands on weights
     w = w / w.max(axis=-1, keepdims=True)
     w = w / w.sum(axis=-1, keepdims=True)
+    if np.abs(G).max() > 1e150:
+        raise ValueError(f"G reaches {np.abs(G).max():.3g}, expected at most 1e150, or its square is not a number; give "
+                         "rewards in a larger unit")
     above = np.maximum(G - (w * G).sum(axis=-1, keepdims=True), 0.0)
     equal = np.ptp(G, axis=-1) <= 1e-12 * np.maximum(1.0, np.abs(G).max(axis=-1))
     return _float(np.where(equal, 0.0, (w * above**2).sum(axis=-1)))
@@ -113,7 +116,10 @@ def _renumber(x: np.ndarray) -> tuple[int, np.ndarray]:
 def _bin(x: np.ndarray, low: float, high: float, bins: int) -> np.ndarray:
     """0 to bins-1 between low and high (high belongs to the last), -1 below, bins above."""
     width = (float(high) - float(low)) or 1.0
-    k = np.floor((x.astype(np.float64) - low) / width * bins).clip(-1, bins).astype(np.int64)
+    if not np.isfinite(width):                                            # ±1e308: the same in a larger unit
+        return _bin(x / 4, low / 4, high / 4, bins)
+    with np.errstate(over="ignore"):                                      # far outside: clipped
+        k = np.floor((x.astype(np.float64) - low) / width * bins).clip(-1, bins).astype(np.int64)
     return np.where(x == high, bins - 1, k)
 
 

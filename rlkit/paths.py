@@ -15,10 +15,13 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+
+from rlkit import npz
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +39,7 @@ class Paths:
 
     def __post_init__(self):
         t, x, r = (_numbers(v, name) for v, name in ((self.t, "time"), (self.x, "state"), (self.r, "reward")))
-        starts = np.array([0, len(t)]) if self.starts is None else np.asarray(self.starts)
+        starts = np.array([0, len(t)]) if self.starts is None else _numbers(self.starts, "starts", "iu")
         t, r = (v[:, None] if v.ndim == 1 else v for v in (t, r))
         x = x[:, None] if x.ndim == 1 else x
         for name, value in dict(t=t, x=x, r=r, starts=starts).items():
@@ -110,10 +113,13 @@ class Paths:
         Raises ValueError naming the file, the line or array, and what was expected.
         """
         path = Path(path)
-        if not path.exists():
-            raise FileNotFoundError(f"no file {path.resolve()}, expected a .npz or .csv with time, state and reward")
+        if not os.path.lexists(path):
+            raise FileNotFoundError(f"no file {os.path.abspath(path)}, expected a .npz or .csv with time, state and "
+                                    "reward")
         if path.suffix.lower() not in (".npz", ".csv"):
             raise ValueError(f"{path.name} ends in {path.suffix!r}, expected .npz or .csv")
+        if not path.is_file():                                            # a pipe would wait for ever
+            raise ValueError(f"{path.name} is a folder or no plain file, expected a .npz or .csv")
         columns = (_npz if path.suffix.lower() == ".npz" else _csv)(path)
         try:
             return cls.from_arrays(**columns)
@@ -122,20 +128,26 @@ class Paths:
 
 
 def _npz(path: Path) -> dict:
-    try:
-        with np.load(path, allow_pickle=False) as z:
-            columns = {k: z[k] for k in z.files}
-    except Exception as e:                                      # a damaged zip fails in a dozen ways: all mean the same
-        raise ValueError(f"{path.name} cannot be read: it is cut short, damaged or holds pickled objects "
-                         f"({type(e).__name__}: {e}); write it with np.savez(file, time=..., state=..., reward=...)"
-                         ) from e
+    columns = npz.read(path, "a record", "write it with np.savez(file, time=..., state=..., reward=...)")
     absent = [k for k in ("time", "state", "reward") if k not in columns]
     if absent:
         raise ValueError(f"{path.name} has arrays {', '.join(columns) or 'none'}, expected also {', '.join(absent)}")
     return {k: columns[k] for k in ("time", "state", "reward", "path") if k in columns}
 
 
+# float() also reads "1_000" as 1000; nan and inf pass here, so that their place can be told
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE | re.ASCII)
+
+
 def _csv(path: Path) -> dict:
+    try:
+        return _columns(path)
+    except (UnicodeDecodeError, csv.Error, OSError) as e:
+        raise ValueError(f"{path.name} cannot be read as text in UTF-8 with commas ({type(e).__name__}: {e}); save it "
+                         "again as CSV UTF-8") from e
+
+
+def _columns(path: Path) -> dict:
     with open(path, newline="", encoding="utf-8-sig") as f:
         rows = csv.reader(f)
         head = [name.strip().lower() for name in next(rows, [])]
@@ -143,6 +155,10 @@ def _csv(path: Path) -> dict:
         absent = [k for k in ("time", "reward") if k not in head] + ([] if states else ["state"])
         if absent:
             raise ValueError(f"{path.name} has columns {', '.join(head) or 'none'}, expected also {', '.join(absent)}")
+        used = [name for name in head if name in ("time", "reward", "path") or name.startswith("state")]
+        if len(set(used)) < len(used):
+            raise ValueError(f"{path.name} has columns {', '.join(head)}, expected each name once: which of the two "
+                             "is meant? Rename one")
         number = sorted({head.index("time"), head.index("reward"), *states})
         values, names = [], []
         for row in rows:
@@ -151,11 +167,9 @@ def _csv(path: Path) -> dict:
             if len(row) != len(head):
                 raise ValueError(f"{path.name}, line {rows.line_num}: {len(row)} cells, expected {len(head)}")
             for i in number:
-                try:
-                    float(row[i])
-                except ValueError:
+                if not NUMBER.fullmatch(row[i].strip()):
                     raise ValueError(f"{path.name}, line {rows.line_num}: {head[i]} is {row[i]!r}, expected a number "
-                                     "with a decimal point") from None
+                                     "with a decimal point")
             values.append([float(row[i]) for i in number])
             names.append(row[head.index("path")].strip() if "path" in head else "")
     table = np.array(values).reshape(len(values), len(number))
@@ -203,14 +217,19 @@ def hold(obs: np.ndarray) -> np.ndarray:
 # ---- checks
 
 
-def _numbers(value, name: str) -> np.ndarray:
+def _numbers(value, name: str, kinds: str = "biuf") -> np.ndarray:
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} has masked entries, expected none: leave those points out (steps need not be equal)")
     try:
         x = np.asarray(value)
-    except ValueError:
-        x = np.empty(0, object)                                           # ragged
-    if x.dtype.kind not in "biuf":
-        raise TypeError(f"{name} has dtype {x.dtype}, expected an array of numbers")
-    return x.astype(float, copy=False)
+    except Exception:                                                     # ragged, or no array at all
+        x = np.empty(0, object)
+    if x.dtype.kind not in kinds:
+        raise TypeError(f"{name} has dtype {x.dtype}, expected an array of {'whole ' * (kinds == 'iu')}numbers")
+    if x.dtype.kind in "iu" and x.size and (x.max() > 2**53 or x.min() < -(2**53)):
+        raise ValueError(f"{name} holds whole numbers from {x.min()} to {x.max()}, expected none beyond 2^53, where they "
+                         "lose digits as float64; count from another start, as time - time[0]")
+    return x.astype(np.int64 if kinds == "iu" else float, copy=False)
 
 
 def _check(p: Paths) -> None:
@@ -223,8 +242,9 @@ def _check(p: Paths) -> None:
     s = p.starts
     if s.ndim != 1 or s.dtype.kind not in "iu" or len(s) < 2 or s[0] != 0 or s[-1] != P:
         raise ValueError(f"starts is {s}, expected whole numbers from 0 to {P}, the number of points")
-    if (np.diff(s) < 2).any():
-        i = int(np.argmax(np.diff(s) < 2))
+    s = s.astype(np.int64)
+    if (short := (s[1:] <= s[:-1]) | (np.diff(s) < 2)).any():
+        i = int(np.argmax(short))
         raise ValueError(f"path {i} has {np.diff(s)[i]} point, expected at least two: from one point nothing moves")
     for name, x in (("time", p.t), ("state", p.x), ("reward", p.r)):
         with np.errstate(over="ignore", invalid="ignore"):

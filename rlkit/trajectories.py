@@ -21,13 +21,14 @@ import math
 import os
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from rlkit.validation import array, check
+from rlkit import npz
+from rlkit.validation import array, check, follow
 
 ARRAYS = ("obs", "action", "reward", "terminated", "truncated", "starts", "final_obs", "source")
 
@@ -58,7 +59,10 @@ class Dataset:
         fields = {k: array(getattr(self, k), k) for k in ARRAYS[:-1]}
         no_source = np.zeros(max(fields["starts"].size - 1, 0), np.int64)
         fields["source"] = no_source if self.source is None else array(self.source, "source")
-        fields["names"] = (self.names,) if isinstance(self.names, str) else tuple(self.names)
+        try:
+            fields["names"] = (self.names,) if isinstance(self.names, str) else tuple(self.names)
+        except TypeError:
+            raise TypeError(f"names is {self.names!r}, expected different words, one per source") from None
         for k, x in fields.items():
             object.__setattr__(self, k, x)                                # frozen: this is how it is set, once
         check(self)
@@ -162,13 +166,16 @@ class Dataset:
         if (next_obs is None) == (final_obs is None):
             raise ValueError("expected next_obs [M, ...] or final_obs [N, ...], one of the two; where neither was "
                              "recorded and episodes end by termination, final_obs=obs[ends] stands in: it is not used")
-        if final_obs is None:
-            next_obs, starts = array(next_obs, "next_obs"), array(starts, "starts")
-            if next_obs.shape[:1] != terminated.shape:
-                raise ValueError(f"next_obs has shape {next_obs.shape}, expected {len(terminated)} rows, one per "
-                                 "transition")
-            final_obs = np.take(next_obs, starts.ravel()[1:] - 1, axis=0, mode="clip")     # bad starts: check tells
-        return cls(obs, action, reward, terminated, truncated, starts, final_obs, **rest)
+        if final_obs is not None:
+            return cls(obs, action, reward, terminated, truncated, starts, final_obs, **rest)
+        next_obs, starts = array(next_obs, "next_obs"), array(starts, "starts")
+        if next_obs.shape[:1] != terminated.shape or not len(next_obs):
+            raise ValueError(f"next_obs has shape {next_obs.shape}, expected {len(terminated)} rows, one per "
+                             "transition, and at least one")
+        final_obs = np.take(next_obs, starts.ravel()[1:] - 1, axis=0, mode="clip")     # bad starts: check tells
+        data = cls(obs, action, reward, terminated, truncated, starts, final_obs, **rest)
+        follow(data, next_obs)
+        return data
 
     @classmethod
     def from_episodes(cls, episodes: Sequence[dict], *, drop_empty: bool = False, **rest) -> Dataset:
@@ -178,13 +185,25 @@ class Dataset:
         drop_empty: leave out episodes without a transition, with a warning that counts them; else they are refused.
         """
         parts, empty = [], []
+        try:
+            episodes = list(episodes)
+        except TypeError:
+            raise TypeError(f"episodes is a {type(episodes).__name__}, expected a list of dicts") from None
         for i, e in enumerate(episodes):
+            if not isinstance(e, Mapping):
+                raise TypeError(f"episode {i} is a {type(e).__name__}, expected a dict with obs [T+1, ...], "
+                                "action [T], reward [T], terminated, truncated")
             absent = [k for k in ("obs", "action", "reward", "terminated", "truncated") if k not in e]
             if absent:
                 raise ValueError(f"episode {i} has no {', '.join(absent)}; expected a dict with obs [T+1, ...], "
                                  "action [T], reward [T], terminated, truncated")
             e = {k: array(v, k, f"episode {i}: ") for k, v in e.items() if k in ARRAYS}
-            T = len(e["reward"]) if e["reward"].ndim else -1
+            if e["reward"].ndim != 1:
+                raise ValueError(f"episode {i}: reward has shape {e['reward'].shape}, expected [T], one number per "
+                                 "transition")
+            if "source" in e and e["source"].ndim:
+                raise ValueError(f"episode {i}: source has shape {e['source'].shape}, expected one whole number")
+            T = len(e["reward"])
             for flag in ("terminated", "truncated"):
                 if e[flag].ndim == 0:
                     e[flag] = np.arange(1, T + 1) == np.where(e[flag], T, -1)
@@ -206,12 +225,21 @@ class Dataset:
                 if e[k].shape[1:] != first[k].shape[1:]:
                     raise ValueError(f"episode {i}: one {k} has shape {e[k].shape[1:]}, expected "
                                      f"{first[k].shape[1:]} as in episode {parts[0][0]}")
+                if e[k].dtype.kind != first[k].dtype.kind:
+                    raise TypeError(f"episode {i}: {k} has dtype {e[k].dtype}, expected {first[k].dtype} as in episode "
+                                    f"{parts[0][0]}, or another of its kind: joined they would lose digits")
         if any("source" in e for _, e in parts):
             rest.setdefault("source", [e.get("source", 0) for _, e in parts])
         steps = {k: np.concatenate([e[k] for _, e in parts]) for k in ARRAYS[1:5]}
-        return cls(obs=np.concatenate([e["obs"][:-1] for _, e in parts]), **steps,
-                   starts=np.cumsum([0] + [len(e["reward"]) for _, e in parts]),
-                   final_obs=np.stack([e["obs"][-1] for _, e in parts]), **rest)
+        obs = np.concatenate([e["obs"] for _, e in parts])                # one dtype for all: then taken apart
+        starts = np.cumsum([0] + [len(e["reward"]) for _, e in parts])
+        last = starts[1:] + np.arange(len(parts))
+        try:
+            return cls(obs=np.delete(obs, last, axis=0), **steps, starts=starts, final_obs=obs[last], **rest)
+        except (ValueError, TypeError) as e:
+            if not empty:
+                raise
+            raise type(e)(f"{e} (episodes are counted without the {len(empty)} empty ones)") from e
 
     @classmethod
     def concat(cls, *parts: Dataset) -> Dataset:
@@ -252,6 +280,11 @@ class Dataset:
         about = json.dumps(dict(names=self.names, **{k: _space_to_json(getattr(self, k)) for k in SPACES}))
         arrays = {k: getattr(self, k) for k in ARRAYS} | {"about": np.frombuffer(about.encode(), np.uint8)}
         path = Path(path)
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"no folder {os.path.abspath(path.parent)}, expected one to write {path.name} in; "
+                                    "make it first")
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder, expected the name of a file, as data.npz")
         temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
         try:
             with open(temporary, "wb") as f:
@@ -267,17 +300,15 @@ class Dataset:
     def load(cls, path: str | os.PathLike) -> Dataset:
         """Read what `save` wrote, bit for bit.  Raises ValueError naming the file if it is damaged or something else,
         FileNotFoundError if there is none."""
+        mend = "make or copy it again"
+        arrays = npz.read(path, "a dataset written by Dataset.save", mend)
         try:
-            with np.load(path, allow_pickle=False) as z:
-                arrays = {k: z[k] for k in ARRAYS}
-                about = json.loads(z["about"].tobytes().decode())
+            about = json.loads(arrays["about"].tobytes().decode())
             spaces = {k: _space_from_json(about[k]) for k in SPACES}
-            return cls(**arrays, **spaces, names=about["names"])
-        except FileNotFoundError:
-            raise FileNotFoundError(f"no file {Path(path).resolve()}, expected a dataset written by save") from None
-        except Exception as e:                                  # a damaged zip fails in a dozen ways: all mean the same
-            raise ValueError(f"{os.fspath(path)} cannot be read as a dataset: it is cut short, damaged, or was not "
-                             f"written by Dataset.save ({type(e).__name__}: {e}); make or copy it again") from e
+            return cls(**{k: arrays[k] for k in ARRAYS}, **spaces, names=about["names"])
+        except Exception as e:
+            raise ValueError(f"{os.fspath(path)} cannot be read as a dataset written by Dataset.save: it holds something "
+                             f"else ({type(e).__name__}: {e}); {mend}") from e
 
 
 def mix(good: Dataset, bad: Dataset, sigma: float, size: int, rng: np.random.Generator,

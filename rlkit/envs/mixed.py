@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlkit import npz
 from rlkit.envs import pendulum
 from rlkit.trajectories import Dataset
 
@@ -174,8 +175,7 @@ def rewards(task: str, policy: Callable, runs: int, episodes: int, rng: np.rando
 
 @cache
 def _file() -> dict[str, np.ndarray]:
-    with np.load(Path(__file__).with_name("behaviours.npz")) as file:
-        return {k: file[k] for k in file.files}
+    return npz.read(Path(__file__).with_name("behaviours.npz"), "the stored behaviours", "install rlkit again")
 
 
 @cache

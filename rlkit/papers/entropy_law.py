@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlkit import npz
 from rlkit.stats import EntropyLaw, fit_exp_entropy
 
 LEAST, SPAN = 8, 0.2                       # points; range of e^H: below these a line through e^H says nothing
@@ -69,11 +70,11 @@ def recorded(which: str) -> dict[str, dict[str, np.ndarray]]:
     which: "race", the small model of the chapter by several methods, five runs each; "large", one of 1.8 million
     parameters, one run each.  "about" in place of a method: the settings and the seconds it took.
     """
-    with np.load(Path(__file__).parent.parent / "envs" / f"countdown_{which}.npz", allow_pickle=False) as file:
-        out = {"about": json.loads(str(file["about"]))}
-        for key in file.files:
-            if key != "about":
-                method, curve = key.rsplit("/", 1)
-                x = file[key].astype(float)
-                out.setdefault(method, {})[curve] = x if curve == "step" else x.reshape(len(x), -1)
+    file = npz.read(Path(__file__).parent.parent / "envs" / f"countdown_{which}.npz",
+                    'the curves of "race" or "large"', "install rlkit again")
+    out = {"about": json.loads(str(file.pop("about")))}
+    for key, x in file.items():
+        method, curve = key.rsplit("/", 1)
+        x = x.astype(float)
+        out.setdefault(method, {})[curve] = x if curve == "step" else x.reshape(len(x), -1)
     return out

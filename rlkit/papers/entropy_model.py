@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from rlkit import npz
 from rlkit.transformer import Linear, Table, Transformer, fork
 
 WARM = Path(__file__).parent.parent / "envs" / "countdown_warm.npz"
@@ -161,5 +162,5 @@ def pretrain(model: LM, task, rng: np.random.Generator, steps: int = 600, noise:
 
 def warm(task: str = "countdown") -> list[np.ndarray]:
     """The shipped weights of a pretrained model, for `LM.load`; float16 in the file, float32 here."""
-    with np.load(WARM, allow_pickle=False) as file:
-        return [file[f"{task}/{part}"].astype(np.float32) for part in ("embed", "body", "head")]
+    file = npz.read(WARM, "the weights of a first model", "install rlkit again")
+    return [file[f"{task}/{part}"].astype(np.float32) for part in ("embed", "body", "head")]

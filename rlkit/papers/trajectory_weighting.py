@@ -51,6 +51,8 @@ def scale01(x: np.ndarray, clip: float = 0.0) -> np.ndarray:
         raise ValueError(f"clip is {clip}, expected a share in [0, 0.5); try clip=0.01")
     if clip:
         x = np.clip(x, *np.quantile(x, [clip, 1 - clip]))
+    if np.abs(x).max() > 1e307:                                           # or the span could be infinite
+        x = x / 16
     span = x.max() - x.min()
     if span < 1e-12 * max(1.0, np.abs(x).max()):
         return np.zeros_like(x)
