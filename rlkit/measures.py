@@ -52,7 +52,7 @@ def psv(G: np.ndarray, w: np.ndarray | None = None) -> float | np.ndarray:
     w = w / w.max(axis=-1, keepdims=True)
     w = w / w.sum(axis=-1, keepdims=True)
     if np.abs(G).max() > 1e150:
-        raise ValueError(f"G reaches {np.abs(G).max():.3g}, expected at most 1e150, or its square is not a number; give "
+        raise ValueError(f"G reaches {np.abs(G).max():.3g}, expected at most 1e150, or its square overflows; give "
                          "rewards in a larger unit")
     above = np.maximum(G - (w * G).sum(axis=-1, keepdims=True), 0.0)
     equal = np.ptp(G, axis=-1) <= 1e-12 * np.maximum(1.0, np.abs(G).max(axis=-1))

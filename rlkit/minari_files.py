@@ -93,8 +93,8 @@ def write(data: Dataset, dataset_id: str, **metadata) -> None:
     try:
         parse_dataset_id(dataset_id)
     except Exception:
-        raise ValueError(f"the id of the dataset is {dataset_id!r}, expected letters, digits, - and _ with a version, as "
-                         "mine/pendulum-v0 (names of two letters at least)") from None
+        raise ValueError(f"the id of the dataset is {dataset_id!r}, expected letters, digits, - and _ and a version, "
+                         "as mine/pendulum-v0 (names of two letters at least)") from None
     given = {k: metadata.pop(k, None) or getattr(data, k) for k in ("observation_space", "action_space")}
     if None in given.values() and metadata.get("env") is None:
         raise ValueError("the spaces of the data are not known, expected observation_space and action_space, or "
@@ -154,7 +154,7 @@ def _looks_whole(folder: Path) -> None:
     about = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
     absent = [k for k in ("observation_space", "action_space", "dataset_id", "total_episodes", "total_steps")
               if k not in about]
-    if absent:                                                # without spaces Minari makes the environment: that is code
+    if absent:                                                # no spaces: Minari would run the environment
         raise ValueError(f"metadata.json has no {', '.join(absent)}")
     if about["total_episodes"] < 1 or about["total_steps"] < 1:
         raise ValueError("metadata.json says that it has no transition, expected at least one")
@@ -166,8 +166,8 @@ def _looks_whole(folder: Path) -> None:
         most = SQUEEZE * file.stat().st_size + 2**20
         with h5py.File(file, "r") as f:
             if len(f) != about["total_episodes"]:
-                raise ValueError(f"the file has {len(f)} episodes, expected {about['total_episodes']} as metadata.json "
-                                 "says")
+                raise ValueError(f"the file has {len(f)} episodes, expected {about['total_episodes']} as "
+                                 "metadata.json says")
             f.visititems(lambda name, x: _fits(name, x, most) if isinstance(x, h5py.Dataset) else None)
 
 
@@ -177,7 +177,7 @@ def _fits(name: str, x, most: int) -> None:
 
 
 def _checksum(folder: Path) -> str:
-    """SHA-256 of all that a Dataset is made of: the files beside metadata.json, and what of that says what they mean."""
+    """SHA-256 of all that makes a Dataset: the files beside metadata.json, and what that says of their meaning."""
     about = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
     keys = ("observation_space", "action_space", "source_names", "total_episodes", "total_steps", "data_format",
             "jpeg_encoding", "dataset_id")

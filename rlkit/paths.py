@@ -227,8 +227,8 @@ def _numbers(value, name: str, kinds: str = "biuf") -> np.ndarray:
     if x.dtype.kind not in kinds:
         raise TypeError(f"{name} has dtype {x.dtype}, expected an array of {'whole ' * (kinds == 'iu')}numbers")
     if x.dtype.kind in "iu" and x.size and (x.max() > 2**53 or x.min() < -(2**53)):
-        raise ValueError(f"{name} holds whole numbers from {x.min()} to {x.max()}, expected none beyond 2^53, where they "
-                         "lose digits as float64; count from another start, as time - time[0]")
+        raise ValueError(f"{name} holds whole numbers from {x.min()} to {x.max()}, expected none beyond 2^53, where "
+                         "they lose digits as float64; count from another start, as time - time[0]")
     return x.astype(np.int64 if kinds == "iu" else float, copy=False)
 
 

@@ -307,8 +307,8 @@ class Dataset:
             spaces = {k: _space_from_json(about[k]) for k in SPACES}
             return cls(**{k: arrays[k] for k in ARRAYS}, **spaces, names=about["names"])
         except Exception as e:
-            raise ValueError(f"{os.fspath(path)} cannot be read as a dataset written by Dataset.save: it holds something "
-                             f"else ({type(e).__name__}: {e}); {mend}") from e
+            raise ValueError(f"{os.fspath(path)} cannot be read as a dataset written by Dataset.save: it holds "
+                             f"something else ({type(e).__name__}: {e}); {mend}") from e
 
 
 def mix(good: Dataset, bad: Dataset, sigma: float, size: int, rng: np.random.Generator,

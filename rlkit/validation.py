@@ -17,25 +17,25 @@ WORDS = dict(biuf="real numbers", b="bool", iu="whole numbers")
 def array(value, name: str, where: str = "") -> np.ndarray:
     """`value` as an array of the kind its field needs; whole numbers become int64, rewards float."""
     if np.ma.is_masked(value):
-        raise ValueError(f"{where}{name} has {np.ma.count_masked(value)} masked entries, expected none: what lies under "
-                         "a mask is no data; fill it, or leave those episodes out")
+        raise ValueError(f"{where}{name} has {np.ma.count_masked(value)} masked entries, expected none: what lies "
+                         "under a mask is no data; fill it, or leave those episodes out")
     try:
         x = np.asarray(value)
     except Exception:                                                             # ragged, or no array at all
         x = np.empty(0, object)
     kind = KINDS[name]
     if x.dtype == object:
-        raise TypeError(f"{where}{name} is ragged or holds objects or missing values, expected one array of {WORDS[kind]}; rows of "
-                        "different shape belong in different datasets or must be padded")
+        raise TypeError(f"{where}{name} is ragged or holds objects or missing values, expected one array of "
+                        f"{WORDS[kind]}; rows of different shape belong in different datasets or must be padded")
     if x.size == 0 and isinstance(value, list):                                   # [] has no dtype of its own
         x = x.astype(dict(b=bool, iu=np.int64).get(kind, float))
     if x.dtype.kind not in kind:
         fix = "; for 0 and 1 give x.astype(bool)" if kind == "b" and x.dtype.kind in "iuf" else ""
         raise TypeError(f"{where}{name} has dtype {x.dtype}, expected {WORDS[kind]}{fix}")
-    x = x.astype(x.dtype.newbyteorder("="), copy=False)                           # the same numbers: torch wants them so
+    x = x.astype(x.dtype.newbyteorder("="), copy=False)            # the same numbers, in the order that torch wants
     if kind == "iu":
         if x.dtype == np.uint64 and x.size and x.max() > np.iinfo(np.int64).max:
-            raise ValueError(f"{where}{name} holds {x.max()}, expected whole numbers below 2^63; they count rows")
+            raise ValueError(f"{where}{name} holds {x.max()}, expected whole numbers below 2^63")
         return x.astype(np.int64, copy=False)
     if name == "reward" and x.dtype.kind in "iu" and x.size and (x.max() > 2**53 or x.min() < -(2**53)):
         raise ValueError(f"{where}reward holds whole numbers from {x.min()} to {x.max()}, expected none beyond 2^53, "
@@ -86,8 +86,8 @@ def check(d) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         total = np.add.reduceat(d.reward, starts[:-1], dtype=np.float64)
     if (at := np.flatnonzero(~np.isfinite(total))).size:
-        raise ValueError(f"reward sums to {total[at[0]]} in episode {at[0]}, expected a finite return; give rewards in a "
-                         "larger unit")
+        raise ValueError(f"reward sums to {total[at[0]]} in episode {at[0]}, expected a finite return; give "
+                         "rewards in a larger unit")
     if not d.names or not all(isinstance(name, str) for name in d.names) or len(set(d.names)) < len(d.names):
         raise ValueError(f"names is {d.names!r}, expected different words, one per source")
     if d.source.shape != (N,) or d.source.min() < 0 or d.source.max() >= len(d.names):

@@ -151,7 +151,7 @@ def test_real_numbers_need_a_stated_number_of_bins():
 def test_saco_compares_with_the_limits_of_the_reference():
     def of(x):
         x = np.array(x, float)[:, None]
-        return Dataset.from_arrays(x, np.zeros(10, int), np.zeros(10), np.arange(10) == 9, next_obs=x)
+        return Dataset.from_arrays(x, np.zeros(10, int), np.zeros(10), np.arange(10) == 9, final_obs=x[-1:])
     reference = of([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     assert saco(reference, reference, bins=10) == 1
     assert saco(of([0] * 5 + [9] * 5), reference, bins=10) == pytest.approx(0.2)
