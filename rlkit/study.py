@@ -6,29 +6,30 @@
 The numbers are those of the plain loop  `for cfg in configs: for seed in seeds: [*learner(cfg, default_rng(seed))]`,
 bit for bit. By default the runs go to local processes; the same line goes to a cluster, unchanged, inside
 `with joblib.parallel_config(backend="dask")` (or "ray"). Finished runs are files in `cache`, named by what determines
-them: a study that was killed goes on where it stopped, and a change of settings or code computes anew.
-Read `run`, then `_one`; what counts as a change of code is in `fingerprint`.
+them: a study that was killed goes on where it stopped, studies at once on one cache share the runs between them, and a
+change of settings or code computes anew.
+Read `run`, then `_one`; the files are in `run_files`, what counts as a change of code is in `fingerprint`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import hashlib
 import os
 import sys
+import threading
 import time
 import warnings
-import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
 import joblib
 import numpy as np
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from joblib.parallel import get_active_backend
 
 from rlkit.fingerprint import fingerprint
+from rlkit.run_files import at_work, folder_of, load, place, plain, save, sweep, taken
 
 # ------------------------------------------------------------------------------------------------ what is kept of a run
 
@@ -62,28 +63,47 @@ def run(learner: Callable, configs: Sequence, seeds: int | Sequence[int], *, mea
     measure: `measure(snapshots, cfg)` -> dict of numbers, arrays or words; `last` and `curve` are here.
     cache: folder of the finished runs; None keeps nothing. n_jobs: runs at once; None: all cores.
     progress: True shows a bar in a notebook or a terminal, or a function of (done, total).
-    Raises what a learner raises, with the settings and the seed added; the finished runs are kept.
+    Raises what a learner raises, with the settings and the seed added; the finished runs are kept. Warns where a kept
+    run is damaged (it is run again), where no more can be kept (disk full, folder read-only), and where a worker
+    process was killed (its run begins again).
     """
     configs = list(configs)
     seeds = list(range(seeds)) if isinstance(seeds, (int, np.integer)) else [int(s) for s in seeds]
     work = [(cfg, seed) for cfg in configs for seed in seeds]
-    version = {kind: fingerprint(learner, measure, kind) for kind in map(type, configs)} if cache is not None else {}
-    paths = [_path(cache, learner, cfg, seed, every, version.get(type(cfg))) for cfg, seed in work]
-    _sweep(cache, learner)
-    done = {}
-    for i, path in enumerate(paths):
-        if path is not None and (kept := _load(path)) is not None:
-            done[i] = kept
+    paths = [None] * len(work)
+    folder = folder_of(cache, learner) if cache is not None else None
+    if folder is not None:
+        sweep(folder)                                           # what an earlier study left that was killed
+        version = {kind: fingerprint(learner, measure, kind) for kind in map(type, configs)}
+        paths = [place(folder, cfg, seed, every, version[type(cfg)]) for cfg, seed in work]
+    done = {i: kept for i, path in enumerate(paths) if path is not None and (kept := load(path)) is not None}
     show = _bar if progress is True else progress or (lambda done, total: None)
     show(len(done), len(work))
-    todo = [i for i in range(len(work)) if i not in done]
-    jobs = (joblib.delayed(_one)(learner, *work[i], measure, every, paths[i], i, os.getpid()) for i in todo)
-    with _one_thread(), _parallel(n_jobs, len(todo)) as parallel:
-        for i, measured in parallel(jobs):
+    no_room = False
+
+    def job(i: int, yielding: bool):
+        return joblib.delayed(_one)(learner, *work[i], measure, every, paths[i], yielding, i, os.getpid())
+
+    def finished(i: int, measured: dict) -> None:
+        nonlocal no_room
+        done[i] = measured
+        try:
             if paths[i] is not None and not paths[i].exists():  # a worker on another machine has another disk
-                _save(paths[i], measured)
-            done[i] = measured
-            show(len(done), len(work))
+                with at_work(paths[i]) as new:
+                    save(paths[i], measured, new)
+        except OSError as e:
+            if not no_room:
+                warnings.warn(f"finished runs cannot be kept ({e}): the study goes on and gives all its rows, but what "
+                              "cannot be kept is computed again if it is stopped; make room, or give a `cache` that "
+                              "can be written", stacklevel=4)
+            no_room = True
+        show(len(done), len(work))
+
+    with _one_thread():
+        _all([i for i in range(len(work)) if i not in done], job, finished, n_jobs,
+             name=lambda i: f"seed {work[i][1]} of {work[i][0]}")
+    if folder is not None:
+        sweep(folder)                                           # and what our workers left that were killed
     return [_row(cfg, seed, done[i]) for i, (cfg, seed) in enumerate(work)]
 
 
@@ -106,21 +126,70 @@ def _row(cfg, seed: int, measured: dict) -> dict:
     return settings | {"seed": seed} | {f"{k}_measured" if k in twice else k: v for k, v in measured.items()}
 
 
-def _one(learner, cfg, seed, measure, every, path, i, home):
-    """One run, wherever it happens: its number, and what is kept of it."""
+def _all(todo: list[int], job: Callable, finished: Callable, n_jobs: int | None, name: Callable) -> None:
+    """`finished(i, measured)` for every run i of `todo`, as they come.
+
+    First come the runs that nobody is at, then those that another study had begun: it may never end them.
+    A worker that was killed, mostly because memory ran out, takes its pool along: what is unfinished begins again in
+    half as many workers, never in this process, from the other end: a run that kills any worker is met last. Two pools
+    in turn that finish nothing end the study.
+    """
+    yielding, backwards, least, fruitless = True, False, 1, 0
+    while todo:
+        left = set(todo)
+        with _parallel(n_jobs, max(least, len(todo))) as (parallel, workers):
+            try:
+                with _closed(parallel(job(i, yielding) for i in todo)) as results:
+                    for i, measured in results:
+                        if measured is not None:
+                            left.remove(i)
+                            finished(i, measured)
+                yielding = False
+            except TerminatedWorkerError:
+                fruitless = fruitless + 1 if len(left) == len(todo) else 0
+                if workers <= 2 and fruitless > 1:
+                    some = "; ".join(map(name, sorted(left)[:2]))
+                    raise RuntimeError(
+                        f"a worker process was killed again, probably because memory ran out; {len(left)} of the runs "
+                        f"are not finished, first {some}. Those that are finished are in the cache: the same line goes "
+                        "on from there; with n_jobs=1 one run at a time has all the memory") from None
+                backwards = not backwards
+                n_jobs, least = max(2, workers // 2), 2         # joblib runs one at a time in this process
+                if left:
+                    warnings.warn(f"a worker process was killed, probably because memory ran out: {len(left)} runs begin "
+                                  f"again, {n_jobs} at once", stacklevel=4)
+        todo = sorted(left, reverse=backwards)
+
+
+@contextlib.contextmanager
+def _closed(results):
+    """An interrupt while the results are read must stop the workers now, not when the generator is collected."""
+    try:
+        yield results
+    finally:
+        if hasattr(results, "close"):
+            results.close()
+
+
+def _one(learner, cfg, seed, measure, every, path, yielding, i, home):
+    """One run, wherever it happens: its number, and what is kept of it; None if it is left to another study."""
     if os.getpid() != home and "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
-    if path is not None and (kept := _load(path)) is not None:  # another study on this cache was faster
-        return i, kept
-    try:
-        more = {} if every is None else {"every": every}
-        kept = _plain(measure(learner(cfg, rng=np.random.default_rng(seed), **more), cfg))
-    except Exception as e:
-        e.add_note(f"in the study's run with seed {seed} of {cfg}")
-        raise
     if path is not None:
-        with contextlib.suppress(OSError):                      # a worker without this disk: the study itself saves
-            _save(path, kept)
+        if (kept := load(path)) is not None:                    # another study on this cache was faster
+            return i, kept
+        if yielding and taken(path):
+            return i, None
+    with at_work(path) if path is not None else contextlib.nullcontext() as new:
+        try:
+            more = {} if every is None else {"every": every}
+            kept = plain(measure(learner(cfg, rng=np.random.default_rng(seed), **more), cfg))
+        except Exception as e:
+            e.add_note(f"in the study's run with seed {seed} of {cfg}")
+            raise
+        if path is not None:
+            with contextlib.suppress(OSError):                  # no disk or no room here: the study itself tries too
+                save(path, kept, new)
     return i, kept
 
 
@@ -140,79 +209,27 @@ def _one_thread():
 
 @contextlib.contextmanager
 def _parallel(n_jobs, runs: int):
-    """joblib as the caller has set it up; where nothing is set up, processes of one thread each on all cores."""
+    """joblib as the caller has set it up, and how many at once; where nothing is set up, local processes on all cores,
+    of one thread each."""
     backend, configured = get_active_backend()
     stream = "generator_unordered" if backend.supports_return_generator else "list"
     if type(backend).__name__ != "LokyBackend":
-        yield joblib.Parallel(n_jobs=n_jobs, return_as=stream)
+        yield joblib.Parallel(n_jobs=n_jobs, return_as=stream), None
         return
-    wanted = n_jobs or (configured if configured != 1 else -1)
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        yield joblib.Parallel(n_jobs=max(1, min(joblib.effective_n_jobs(wanted), runs)), return_as=stream)
+    workers = max(1, min(joblib.effective_n_jobs(n_jobs or (configured if configured != 1 else -1)), runs))
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=1, initializer=_follow, initargs=(os.getpid(),)):
+        yield joblib.Parallel(n_jobs=workers, return_as=stream), workers
 
 
-# ------------------------------------------------------------------------------------------------ the cache
+def _follow(home: int) -> None:
+    """A worker ends when its study does: killed, that one cannot say so, and the worker would wait for work."""
+    def watch():
+        while os.getppid() == home:
+            time.sleep(0.3)
+        os._exit(1)
 
-def _path(cache, learner, cfg, seed: int, every, version: str | None) -> Path | None:
-    """The file of a run: its name says all that determines the run."""
-    if cache is None:
-        return None
-    settings = (type(cfg).__module__, type(cfg).__qualname__, [(f.name, getattr(cfg, f.name)) for f in fields(cfg)])
-    key = hashlib.sha256(f"{joblib.hash(settings)} {seed} {every} {version}".encode()).hexdigest()[:32]
-    return Path(cache).resolve() / _name(learner) / f"{key}.npz"
-
-
-def _sweep(cache, learner) -> None:
-    """Remove what a killed study left half-written; what is younger may be another study's."""
-    if cache is not None:
-        for new in (Path(cache) / _name(learner)).glob("*.new"):
-            with contextlib.suppress(OSError):
-                if time.time() - new.stat().st_mtime > 3600:
-                    new.unlink()
-
-
-def _name(learner) -> str:
-    while isinstance(learner, functools.partial):
-        learner = learner.func
-    name = getattr(learner, "__qualname__", type(learner).__qualname__)
-    return "".join(c if c.isalnum() else "_" for c in name)
-
-
-def _plain(measured: dict) -> dict:
-    """What a file can hold; a number comes back as Python's own, whether it was cached or just computed."""
-    kept = {}
-    for name, value in measured.items():
-        array = np.asarray(value)
-        if array.dtype.hasobject:
-            raise TypeError(f"{name} is a {type(value).__name__}, expected a number, an array or a word; "
-                            "let `measure` turn it into these")
-        kept[name] = array if array.ndim else array.item()
-    return kept
-
-
-def _save(path: Path, kept: dict) -> None:
-    """Written beside its place and moved there at once: a reader sees a whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(f".{os.getpid()}-{time.monotonic_ns()}.new")
-    try:
-        with open(new, "wb") as f:
-            np.savez(f, **{f"kept_{name}": value for name, value in kept.items()})      # a name may be "file"
-        os.replace(new, path)
-    finally:
-        new.unlink(missing_ok=True)
-
-
-def _load(path: Path) -> dict | None:
-    """What the file holds; None if there is none, or if it is damaged, which is said."""
-    try:
-        with np.load(path, allow_pickle=False) as file:         # a zip file: every part has its checksum
-            return _plain({name.removeprefix("kept_"): file[name] for name in file.files})
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as e:
-        warnings.warn(f"{path} is damaged ({e}): running it again", stacklevel=3)
-        path.unlink(missing_ok=True)
-        return None
+    if os.name == "posix":
+        threading.Thread(target=watch, daemon=True).start()
 
 
 # ------------------------------------------------------------------------------------------------ the bar

@@ -201,7 +201,8 @@ def test_two_studies_at_once_on_one_cache_share_their_runs(tmp_path):
 
 def test_what_a_killed_writer_left_is_removed_when_it_is_old(tmp_path):
     study.run(walk, GRID, 1, cache=tmp_path, n_jobs=1, progress=False)
-    old, young = tmp_path / "walk" / "a.new", tmp_path / "walk" / "b.new"
+    begun = tmp_path / "walk" / "begun"
+    old, young = begun / "a.elsewhere-1-0.new", begun / "b.elsewhere-1-0.new"
     old.touch(), young.touch()
     os.utime(old, (0, 0))
     study.run(walk, GRID, 1, cache=tmp_path, n_jobs=1, progress=False)
