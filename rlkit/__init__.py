@@ -9,7 +9,7 @@
     worlds     envs/
     papers     papers/ (settings, formulas, learner) → claims/ (what the paper says, measured) → exercises/
     screen     figures (data -> plotly) · live/ (panel, explorer, plot): neither knows a paper
-    many runs  study (cached, resumable; `fingerprint` says when code has changed)
+    many runs  study (cached, resumable: `run_files` keeps the runs, `fingerprint` says when code has changed)
 
 Importing `rlkit` imports nothing heavy and sets no global state; nothing in tables imports torch.
 """

@@ -156,8 +156,8 @@ def _all(todo: list[int], job: Callable, finished: Callable, n_jobs: int | None,
                 backwards = not backwards
                 n_jobs, least = max(2, workers // 2), 2         # joblib runs one at a time in this process
                 if left:
-                    warnings.warn(f"a worker process was killed, probably because memory ran out: {len(left)} runs begin "
-                                  f"again, {n_jobs} at once", stacklevel=4)
+                    warnings.warn("a worker process was killed, probably because memory ran out: "
+                                  f"{len(left)} runs begin again, {n_jobs} at once", stacklevel=4)
         todo = sorted(left, reverse=backwards)
 
 
