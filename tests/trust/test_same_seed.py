@@ -1,18 +1,30 @@
 """Same seed, same numbers: every learner and every claim, again in this process, in another one, on one thread and two.
 
-`python tests/trust/test_same_seed.py learners` (or claims) prints, as JSON, a digest of all the numbers of each.
+`python tests/trust/test_same_seed.py learners 2` prints, as JSON, a digest of all the numbers of each on two threads;
+`claims` and `quick` for learners: what each claim has measured.
 """
 
 import dataclasses
 import functools
 import hashlib
+import importlib
+import inspect
 import json
+import os
+import pkgutil
+import random
+import subprocess
 import sys
+from contextlib import contextmanager
 
 import gymnasium
 import numpy as np
+import pytest
+import torch
 
-from rlkit import offline
+import rlkit.offline
+import rlkit.papers
+from rlkit import claims, offline
 from rlkit.papers import (
     bayes_net_mappo,
     bayes_net_policy,
@@ -126,16 +138,157 @@ def learned(name: str, seed: int = 0, every: int = 3) -> str:
     return digest(list(LEARNERS[name](np.random.default_rng(seed), every)))
 
 
-if __name__ == "__main__":
-    import time
+def measured(f, seed: int = 0) -> str:
+    """A claim's value, expected value, tolerance and verdict, as they stand in the table."""
+    return repr(tuple(f(seed)))
 
-    import torch
-    torch.set_num_threads(int(sys.argv[1]))
-    out = {}
-    for name in LEARNERS:
-        if len(sys.argv) > 2 and not name.startswith(sys.argv[2]):
-            continue
-        t = time.process_time()
-        out[name] = learned(name)
-        print(name, out[name], round(time.process_time() - t, 2), file=sys.stderr)
-    print(json.dumps(out))
+
+# ---------------------------------------------------------------------------------------------- here and elsewhere
+
+CLAIMS = {f"{idea}.{name}": f for idea in claims.ideas() for name, f in claims.of(idea).items()
+          if f.claim.scale != "slow"}
+QUICK = [name for name, f in CLAIMS.items() if f.claim.scale == "exact" and f.claim.minutes <= 0.02]
+WHAT = {"learners": (LEARNERS, learned), "quick": (QUICK, lambda name: measured(CLAIMS[name])),
+        "claims": (CLAIMS, lambda name: measured(CLAIMS[name]))}
+
+
+def elsewhere(what: str, threads: int, hash_seed: int) -> subprocess.Popen:
+    """The same, begun in a process of its own, in the opposite order."""
+    env = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "OMP_WAIT_POLICY": "passive",
+           **{f"{kind}_NUM_THREADS": str(threads) for kind in ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM")}}
+    return subprocess.Popen([sys.executable, __file__, what, str(threads)], stdout=subprocess.PIPE, text=True, env=env)
+
+
+def answer(process: subprocess.Popen) -> dict:
+    out, _ = process.communicate()
+    assert process.returncode == 0
+    return json.loads(out)
+
+
+@contextmanager
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def untouched():
+    """No hidden generator is drawn from, no setting of the whole process is left changed."""
+    def state():
+        kind, keys, *rest = np.random.get_state()  # noqa: NPY002
+        return (kind, keys.tobytes(), rest, random.getstate(), torch.get_rng_state().numpy().tobytes(),
+                torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled(), np.geterr(),
+                torch.are_deterministic_algorithms_enabled(), os.getcwd(), sorted(os.environ.items()))
+
+    before = state()
+    yield
+    for a, b in zip(before, state()):
+        assert a == b
+
+
+@pytest.fixture(scope="module")
+def others():
+    """Of other processes, with other hash seeds: one thread, and two."""
+    return [answer(p) for p in [elsewhere("learners", 1, 1), elsewhere("learners", 2, 2)]]
+
+
+# ---------------------------------------------------------------------------------------------- learners
+
+def test_every_learner_of_the_course_is_here():
+    """A generator of snapshots is a function of `cfg`, `rng` and `every`; a new one must be added to the table."""
+    there = set()
+    for package in (rlkit.papers, rlkit.offline):
+        for m in pkgutil.iter_modules(package.__path__):
+            module = importlib.import_module(f"{package.__name__}.{m.name}")
+            there |= {f for _, f in inspect.getmembers(module, inspect.isfunction)
+                      if f.__module__ == module.__name__ and {"rng", "every"} <= set(inspect.signature(f).parameters)}
+    reached, found = set(), lambda frame, event, arg: reached.add(frame.f_code) if event == "call" else None
+    sys.setprofile(found)
+    try:
+        with one_thread():
+            for name in LEARNERS:
+                learned(name)
+    finally:
+        sys.setprofile(None)
+    assert {f.__qualname__ for f in there if f.__code__ not in reached} == set() and len(there) > 20
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_learner_repeats_its_numbers_and_touches_no_hidden_generator(name):
+    """Twice here, after other learners; the global generators are in different states each time."""
+    with one_thread():
+        twice = []
+        for noise in (1, 2):
+            np.random.seed(noise), random.seed(noise), torch.manual_seed(noise)  # noqa: NPY002
+            with untouched():
+                twice.append(learned(name))
+        assert twice[0] == twice[1] != learned(name, seed=1)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_learner_gives_the_same_numbers_in_other_processes_on_one_thread_and_on_two(name, others):
+    with one_thread():
+        assert [other[name] for other in others] == [learned(name)] * 2
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_looking_more_often_never_changes_what_is_learned(name):
+    with one_thread():
+        often, seldom = (list(LEARNERS[name](np.random.default_rng(0), every))[-1] for every in (1, 10**6))
+    assert digest(often) == digest(seldom)
+
+
+# ---------------------------------------------------------------------------------------------- claims
+
+@pytest.mark.parametrize("name", QUICK)
+def test_an_exact_claim_measures_the_same_twice_and_touches_no_hidden_generator(name):
+    with one_thread():
+        first = measured(CLAIMS[name])
+        with untouched():
+            assert measured(CLAIMS[name]) == first
+
+
+def test_exact_claims_measure_the_same_in_another_process():
+    there = answer(elsewhere("quick", 1, 3))
+    with one_thread():
+        assert there == {name: measured(CLAIMS[name]) for name in QUICK} and len(there) > 40
+
+
+@pytest.mark.slow
+def test_every_claim_but_the_slow_ones_measures_the_same_in_two_processes_on_one_thread_and_on_two():
+    one, two = map(answer, [elsewhere("claims", 1, 4), elsewhere("claims", 2, 5)])
+    assert len(one) == len(CLAIMS) and [name for name in one if one[name] != two[name]] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in CLAIMS if name not in QUICK])
+def test_a_claim_touches_no_hidden_generator_and_leaves_no_setting_behind(name):
+    with one_thread(), untouched():
+        measured(CLAIMS[name])
+
+
+def test_importing_all_of_rlkit_touches_no_hidden_generator_and_no_setting():
+    code = """if True:
+        import importlib, os, pkgutil, random
+        import numpy as np, torch
+        state = lambda: (np.random.get_state()[1].tobytes(), np.random.get_state()[2:], random.getstate(),
+                         torch.get_rng_state().numpy().tobytes(), torch.get_num_threads(), torch.get_default_dtype(),
+                         torch.are_deterministic_algorithms_enabled(), np.geterr(), os.getcwd())
+        before = state()
+        import rlkit
+        names = [m.name for m in pkgutil.walk_packages(rlkit.__path__, "rlkit.") if not m.name.endswith("__main__")]
+        for name in names:
+            importlib.import_module(name)
+        assert state() == before and len(names) > 60
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+if __name__ == "__main__":
+    names, numbers_of = WHAT[sys.argv[1]]
+    torch.set_num_threads(int(sys.argv[2]))
+    print(json.dumps({name: numbers_of(name) for name in reversed(list(names))}))
