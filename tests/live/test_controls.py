@@ -24,7 +24,7 @@ class Odd:
     d: int = knob(3, 0, 12)
     e: bool = knob(False, says="a switch: this way or that")
     f: str = knob("x", choices=("x", "y"))
-    g: float = knob(math.inf, 0.1, 10.0, above=0)
+    g: float = knob(math.inf, 0.1, 10.0, above=0, most=math.inf)
     h: tuple = knob(((0, 1),), graph=3, says="edges")
     hidden: float = knob(1.0)
     plain: float = 2.0
