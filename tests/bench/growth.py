@@ -29,6 +29,7 @@ from rlkit.papers import martingale_td as td
 from rlkit.papers.bayes_net_graphs import all_dags
 from rlkit.papers.martingale_exact import world
 from rlkit.paths import Paths
+from rlkit.sampling import Sampler
 from rlkit.stats import loglog_slope
 
 ROUNDS, SECONDS, GOAL = 3, 0.05, "≤ 1.25"
@@ -80,6 +81,16 @@ def learners() -> list[dict]:
     return rows
 
 
+def draws() -> list[dict]:
+    """A batch of 256 by weight. A look-up takes log2 M steps: ln(log2 1e7 / log2 1e4) / ln 1e3 = 0.08; memory farther
+    away than the cache adds to that."""
+    def draw(M):
+        rng = np.random.default_rng(0)
+        sampler = Sampler(rng.exponential(size=M))
+        return lambda: sampler.draw(rng, 256)
+    return [slope_row("weighted draw, transitions", 0.08, [10**4, 10**5, 10**6, 10**7], draw)]
+
+
 def tables() -> list[dict]:
     """Planning against states, the exact team gradient against runs, martingale TD against transitions."""
     def plan(S):
@@ -115,7 +126,7 @@ def tables() -> list[dict]:
 
 def bench() -> list[dict]:
     torch.set_num_threads(1)
-    return learners() + tables()
+    return learners() + draws() + tables()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """Weighted draws: a minibatch of 256 out of 1e4 to 1e7 transitions, ours, NumPy's and torch's.
 
 NumPy and torch go through all the weights at every batch; ours does so once, when the weights are made, and then looks
-each number up in log2 M steps: the ratio grows with M, and the goal is for a million. "New weights" is the price of a
-slider moved: weights and a batch. The last row is the slope of our cost in log-log, 0 where size is free; the logarithm
-makes of it ln(log2 1e7 / log2 1e4) / ln 1e3 = 0.08, and memory farther away than the cache adds to that.
+each number up in log2 M steps: the ratio grows with M, and the goal is for a million. How our own cost grows stands in
+growth.py. "New weights" is the price of a slider moved: weights and a batch.
 CPU seconds per batch; the sides alternate, so that a busy machine slows both.
 """
 
