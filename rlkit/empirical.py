@@ -18,14 +18,25 @@ from rlkit.trajectories import Dataset
 
 
 def per_transition(data: Dataset, w: np.ndarray) -> np.ndarray:
-    """Weights of trajectories [N] as weights of transitions [M]; those pass through.  Raises ValueError for others."""
+    """Weights of trajectories [N] as weights of transitions [M]; those pass through.
+
+    Raises ValueError for others, and for weights that are negative or not finite.
+    """
     w = np.asarray(w, np.float64)
     if w.shape not in ((data.n,), (data.m,)):
         raise ValueError(f"w has shape {w.shape}, expected ({data.n},), one weight per trajectory, or ({data.m},), "
                          "one per transition")
-    if not (np.isfinite(w).all() and (w >= 0).all() and w.any()):
-        raise ValueError("w is negative, not finite or all zero somewhere, expected weights ≥ 0, one of them positive")
+    if not ((w >= 0) & (w < np.inf)).all():
+        i = int(np.argmin((w >= 0) & (w < np.inf)))
+        raise ValueError(f"weight {i} is {w[i]}, expected a finite number ≥ 0: weights are proportions of the data")
     return w if w.shape == (data.m,) else w[data.episode]
+
+
+def _some(u: np.ndarray) -> np.ndarray:
+    """The weights, or an error where they leave nothing of the data."""
+    if not u.any():
+        raise ValueError(f"all {len(u)} weights are 0, expected one that is positive: no data are left to learn from")
+    return u
 
 
 def visits(data: Dataset, w: np.ndarray, S: int, A: int, gamma: float = 1.0) -> np.ndarray:
@@ -58,7 +69,7 @@ def weighted_policy(data: Dataset, w: np.ndarray, S: int, A: int, gamma: float =
     weighted visits balance their flow, since each (s, a) always leads to the same state, so they are the visits of π_w.
     With γ < 1 the same holds of discounted returns.
     """
-    return clone(visits(data, w, S, A, gamma))
+    return clone(visits(data, _some(np.asarray(w)), S, A, gamma))
 
 
 def model(data: Dataset, w: np.ndarray, terminal: np.ndarray, A: int) -> MDP:
@@ -68,7 +79,7 @@ def model(data: Dataset, w: np.ndarray, terminal: np.ndarray, A: int) -> MDP:
     In a stochastic world this is not the real one: lucky outcomes are in it too often, for their trajectories weigh
     more. In it the identity of `weighted_policy` holds exactly again, whatever the world.
     """
-    S, u = len(terminal), per_transition(data, w)
+    S, u = len(terminal), _some(per_transition(data, w))
     at, first = _pairs(data, S, A), data.starts[:-1]                      # at [M]: the pair (s, a) as one number
     n = np.bincount(at, u, S * A)
     seen, total = n > 0, np.where(n > 0, n, 1)
