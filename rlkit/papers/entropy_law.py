@@ -37,7 +37,10 @@ class Foresight(NamedTuple):
 
 
 def law(H: np.ndarray, R: np.ndarray) -> Law:
-    """Fit the law to the points of a run, or refuse.  H: [N] nats, R: [N] shares of right answers."""
+    """Fit the law to the points of a run, or refuse, as where a slope a of 0 would fit as well (95 % interval).
+
+    H: [N] nats, R: [N] shares of right answers.
+    """
     H, R = np.asarray(H, float), np.asarray(R, float)
     span = np.ptp(np.exp(H)) if len(H) else 0.0
     if len(H) < LEAST:
@@ -47,6 +50,8 @@ def law(H: np.ndarray, R: np.ndarray) -> Law:
     try:
         found = fit_exp_entropy(H, R)
     except ValueError:
+        return Law(None, np.nan, "no trade-off visible in these points; ceiling undefined")
+    if found.a_low <= 0:                   # its interval is too narrow, points of a run follow each other: all the more
         return Law(None, np.nan, "no trade-off visible in these points; ceiling undefined")
     r2 = 1 - found.rmse**2 / max(R.var(), 1e-12)
     over = ", above 1: a curve beyond its points" if found.ceiling > 1 else ""
