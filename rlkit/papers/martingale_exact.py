@@ -100,6 +100,7 @@ def population(w: World, dt: float, test: str = "left", lam: float = 0.5) -> Pop
 
     test: as in `martingale_td.solve`.  All that is needed of X are the second moments of (1, x_k², x_{k+1}²), and for
     tests that look back or ahead  E[x_{k+1}² | x_k] = ρ² x_k² + sd².  Costs K steps, milliseconds.
+    NaN where the conditions leave θ open, as "right" does where β = 2κ.
     Raises ValueError for a test that it does not know, or a grid of no step.
     """
     if test not in TESTS:
@@ -120,10 +121,9 @@ def population(w: World, dt: float, test: str = "left", lam: float = 0.5) -> Pop
                  "mid": lambda: ((_now(phi) + _next(phi)) / 2, td), "constant": lambda: (_ones(len(phi), K), td),
                  "mstde": lambda: (td[1:] / dt, td), "ml": lambda: (weight * _now(phi), mc)}[test]()
         S = _mean(xi, Y, v)                                                           # [p, p+1]: c, then A
-    try:
-        theta = -np.linalg.solve(S[:, 1:], S[:, 0])
-    except np.linalg.LinAlgError:
-        theta = np.full(len(phi), np.nan)
+    A, size = S[:, 1:], np.sqrt(np.outer(np.abs(S[:, 1:]).max(1), np.abs(S[:, 1:]).max(0)))
+    open_ = not (size > 0).all() or np.linalg.cond(A / np.where(size > 0, size, 1.0)) > 1e12
+    theta = np.full(len(phi), np.nan) if open_ else -np.linalg.solve(A, S[:, 0])
     ml, jump = _mean(mc * weight, Y, mc), g * _next(J) - _now(J) + dt * _now(pay)
     ml[0, 0] += _mean((jump * weight * np.arange(1, K + 1)[:, None])[None], Y, jump[None])[0, 0]      # the floor
     return Population(theta, _mean(td / dt, Y, td), ml)
