@@ -66,7 +66,7 @@ class Driver:
         self.thread.start()
 
     def put(self, message: dict) -> None:
-        """Ask for something: {"do": run | pause | step | reset | pin | unpin | knob | preset | copied | ack | bye}."""
+        """Ask for {"do": run | pause | step | reset | pin | unpin | knob(s) | preset | copied | ack | bye}."""
         with self._idle:
             self._put += 1
         self._queue.put(message)
@@ -121,6 +121,9 @@ class Driver:
                 if not self._late(message):
                     if message["do"] == "knob":  # ten thousand moves of a slider are one
                         moves[message["name"]] = message
+                    elif message["do"] == "knobs":  # from Python: together, so that none is taken if one is refused
+                        moves = self._move(moves)
+                        moves = self._move({name: {"value": v} for name, v in message["values"].items()})
                     else:
                         moves = self._move(moves)
                         self._answer(message)
@@ -281,8 +284,9 @@ class Driver:
             self._news = True
             try:
                 values = {}
+                settings = {f.name for f in dataclasses.fields(self.wanted)}
                 for name, m in moves.items():
-                    if name not in self.controls and not hasattr(self.wanted, name):
+                    if name not in settings:
                         raise ValueError(f"there is no setting {name!r}, expected one of {', '.join(self.controls)}")
                     values[name] = self._meant(name, m)
                 cfg = dataclasses.replace(self.wanted, **values)

@@ -98,9 +98,8 @@ class Panel:
         self._ask("preset", name=name)
 
     def set(self, **values) -> None:
-        """Move controls: panel.set(alpha=0.2). What cannot change in mid-run waits for Reset."""
-        for name, value in values.items():
-            self._ask("knob", name=name, value=value)
+        """Move controls, all or none: panel.set(alpha=0.2). What cannot change in mid-run waits for Reset."""
+        self._ask("knobs", values=values)
 
     def close(self) -> None:
         """End the thread and take the panel off the page. Happens by itself when its cell is run again."""
