@@ -65,6 +65,7 @@ Yang et al. (2023), dichotomy of control
   codes nobody uses                   D::test_a_code_of_fewer_than_twenty_episodes_is_never_acted_on
   a world without luck                D::test_in_a_world_without_luck_all_agree
   a request that nobody met           here::test_a_return_that_cannot_be_had_..., test_return_conditioning_asks_for_...
+                                      test_where_nobody_arrived_...
   p = ½                               here::test_two_equal_arms_...
   finite data                         D::test_the_world_as_seen_has_the_frequencies_of_the_data
   states never visited                here::test_states_that_nobody_visited_...
@@ -372,6 +373,14 @@ def test_return_conditioning_asks_for_the_nearest_return_that_its_own_data_hold(
     held = [nearest(np.flatnonzero(p > 0)) for p in s.book.p]
     assert s.act.argmax(1).tolist() == held and len(set(held)) > 1        # some had luck, or lost, and some did not
     assert s.promised == pytest.approx(levels[held])
+
+
+def test_where_nobody_arrived_asking_for_success_is_copying_the_data():
+    from rlkit.papers.dichotomy_networks import LakeConfig, lake
+
+    s = next(lake(LakeConfig(n=30, phi=0.0, eps=1.0, runs=8, steps=1, hidden=8), RNG(0), every=1))
+    none = (s.value == 0).all(1)                                          # random steps arrive in 1 of 70 episodes
+    assert none.any() and np.array_equal(s.rcsl[none], s.clone[none])
 
 
 @pytest.mark.parametrize("method", ["DoC", "VAE", "RCSL"])
