@@ -136,7 +136,7 @@ MUTANTS = {
         ("np.array([names.index(name) for name in d.names])[d.source]", "d.source", "sources not renumbered"),
         ("ends = np.flatnonzero(terminated | truncated) + 1", "ends = np.flatnonzero(terminated | truncated)",
          "off by one: an episode lacks its last step"),
-        ("final_obs=np.stack([e[\"obs\"][-1] for", "final_obs=np.stack([e[\"obs\"][-2] for",
+        ("**steps, starts=starts, final_obs=obs[last]", "**steps, starts=starts, final_obs=obs[last - 1]",
          "off by one: the last observation is the one before"),
         ("_until(bad.lengths, size - good.lengths[first].sum(), rng)", "_until(bad.lengths, size, rng)",
          "the good share is added, not mixed"),
