@@ -54,9 +54,7 @@ class Sampler:
         """
         cdf = self._cdf                                                   # one read: reweight may come in between
         u = rng.random((*cdf.shape[:-1], n))
-        if cdf.ndim == 1:
-            return np.searchsorted(cdf, u, side="right")
-        return np.stack([np.searchsorted(c, x, side="right") for c, x in zip(cdf, u)])
+        return _first_above(cdf, u) if cdf.ndim == 1 else np.stack([_first_above(c, x) for c, x in zip(cdf, u)])
 
     def reweight(self, p: np.ndarray) -> None:
         """Take new weights for the same items, at once: a draw in another thread sees the old or the new, never half.
@@ -67,6 +65,13 @@ class Sampler:
             raise ValueError(f"p has shape {np.shape(p)}, expected {self._cdf.shape} as before: a learner in mid-run "
                              "holds the same transitions; for other data make another Sampler")
         self._cdf = _cumulative(p)
+
+
+def _first_above(cdf: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """First i with cdf_i > u, [n]: looked up from the smallest u to the largest, so that neighbours share the cache."""
+    order, first = u.argsort(), np.empty(len(u), np.int64)
+    first[order] = np.searchsorted(cdf, u[order], side="right")
+    return first
 
 
 def _cumulative(p) -> np.ndarray:

@@ -72,7 +72,7 @@ def learners() -> list[dict]:
     rows, data = [], {M: noise(M) for M in DATA}
     for name in ("bc", "td3bc", "iql", "cql"):
         def update(runs=1, hidden=64, M=10_000, name=name):
-            config = getattr(offline, f"{name.upper()}Config")(runs=runs, hidden=hidden, steps=10**9)
+            config = getattr(offline, f"{name.upper()}Config")(runs=runs, hidden=hidden, steps=10**6)
             run = getattr(offline, name)(config, data[M], np.random.default_rng(0), every=2)         # TD3's delay
             return lambda: next(run)
         rows += [slope_row(f"{name}, runs", 1, RUNS, update),
