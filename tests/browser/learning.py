@@ -42,7 +42,7 @@ def learner(cfg, rng, every=10):
             cfg = (yield Snapshot(step, theta.copy(), (theta - 1) ** 2)) or cfg
 
 
-def slow(cfg, rng, every=10):
+def slow(cfg, rng, every=10, pause=0.004):
     """As `learner`, on a machine that leaves room for the browser."""
     source, answer = learner(cfg, rng, every), None
     while True:
@@ -50,7 +50,12 @@ def slow(cfg, rng, every=10):
             answer = yield source.send(answer)
         except StopIteration:
             return
-        time.sleep(0.004)
+        time.sleep(pause)
+
+
+def lasting(cfg, rng, every=10):
+    """As `slow`, and so slow that 100,000 steps take ten minutes: no run is over before it is looked at."""
+    return slow(cfg, rng, every, pause=0.06)
 
 
 def draw(history, cfg):

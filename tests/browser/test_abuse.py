@@ -1,5 +1,8 @@
 """The panel under abuse, in a real browser: whatever is done to it, it stays alive, says what is wrong, and ends."""
 
+import re
+
+import psutil
 import pytest
 from monkey import BUSY, CHAPTERS, GAUGE, Monkey, first_panel, gauge
 
@@ -85,3 +88,120 @@ def monkey_on(lab, open_page, chapter: str, rounds: int, actions: int, seed: int
 @pytest.mark.parametrize("chapter", CHAPTERS[:1])
 def test_sixty_random_pokes_leave_every_control_alive_and_one_run(lab, open_page, chapter, merit):
     monkey_on(lab, open_page, chapter, 1, 60, 1, merit)
+
+
+# -- the end of a run and of its cell ----------------------------------------------------------------------------------
+
+PANEL = """
+import learning as L
+from rlkit import live
+panel = live.Panel(L.lasting, L.Config(steps=100_000), L.draw, title="abused", every=10)
+panel
+"""
+
+
+def started(page, cell=0) -> None:
+    page.run_cell(cell)
+    page.ready(timeout=180_000)
+    page.panel().locator(".rlkit-run").click()
+    page.until(f"{STATE} === 'running' && {STEP} > 50", 180_000)
+
+
+def goes_on(page) -> None:
+    step = page.page.evaluate(STEP)
+    page.until(f"{STATE} === 'running' && {STEP} > {step}", 180_000)
+
+
+def menu(page, name: str, item: str) -> None:
+    """An item of one of Lab's menus; `item` is a regular expression for all of its words."""
+    page.page.get_by_role("menuitem", name=name, exact=True).click()
+    page.page.locator(".lm-Menu-itemLabel").get_by_text(re.compile(f"^{item}$")).first.click()
+
+
+def busy(page, process, seconds: float) -> tuple[float, float]:
+    """Shares of a core that the kernel and the page take from now on; CPU time does not depend on who else works."""
+    cdp = page.page.context.new_cdp_session(page.page)
+    cdp.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def spent():
+        page_s = {m["name"]: m["value"] for m in cdp.send("Performance.getMetrics")["metrics"]}["TaskDuration"]
+        return sum(process.cpu_times()[:2]), page_s
+
+    before = spent()
+    page.page.wait_for_timeout(1000 * seconds)
+    after = spent()
+    cdp.detach()
+    return tuple((b - a) / seconds for a, b in zip(before, after))
+
+
+def test_a_finished_run_costs_nothing_and_one_whose_cell_is_deleted_is_paused(lab, open_page, merit):
+    short = PANEL.replace("100_000", "600")
+    lab.notebook("deleted", short, "from rlkit.live import driver\ndriver.ALONE = 3\n" + PANEL, GAUGE,
+                 "print('it is', panel.state)")
+    page = open_page("deleted")
+    started(page)
+    page.until(f"{STATE} === 'done'", 180_000)
+    kernel = psutil.Process(gauge(page, 2)["pid"])
+    page.page.wait_for_timeout(2000)
+    kernel_share, page_share = merit["CPU after a finished run, shares of a core"] = busy(page, kernel, 10)
+    assert kernel_share < 0.05 and page_share < 0.05
+
+    page.run_cell(1)
+    page.ready(1, timeout=180_000)
+    page.panel(1).locator(".rlkit-run").click()
+    page.until("document.querySelectorAll('.rlkit-panel')[1].dataset.rlkitState === 'running'", 180_000)
+    page.cell(1).locator(".jp-InputPrompt").first.click()
+    menu(page, "Edit", "Delete Cells?")
+    page.until("document.querySelectorAll('.rlkit-panel').length === 1")
+    for _ in range(60):
+        shares = busy(page, kernel, 2)
+        if shares[0] < 0.05:
+            break
+    merit["CPU after its cell was deleted, shares of a core"] = shares
+    assert shares[0] < 0.05
+    page.run_cell(2)  # the cells below have moved up
+    page.page.get_by_text("it is idle", exact=True).wait_for(timeout=180_000)
+    assert page.console == []
+
+
+# -- the order of cells ----------------------------------------------------------------------------------------------
+
+
+def test_run_all_twice_and_cells_out_of_order_leave_one_run_alive(lab, open_page):
+    lab.notebook("order", PANEL + "\nNone", "panel", GAUGE)
+    page = open_page("order")
+    page.run_cell(1)  # before its time: Python says so
+    page.page.get_by_text("NameError").first.wait_for(timeout=180_000)
+    for _ in range(2):
+        page.page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.page.get_by_text("Run All Cells", exact=True).click()
+    assert len(gauge(page, 2)["threads"]) == 1
+    page.ready(timeout=180_000)
+    page.until(f"{STATE} === 'idle' && {STEP} === 10", 180_000)
+    page.panel().locator(".rlkit-run").click()
+    page.until(f"{STATE} === 'running' && {STEP} > 50", 180_000)
+    page.run_cell(0)  # another panel, while the cell below shows the old one
+    assert len(gauge(page, 2)["threads"]) == 1
+    page.run_cell(1)
+    page.page.locator(".rlkit-panel[data-rlkit-ready][data-rlkit-step='10']").wait_for(timeout=180_000)
+    run_runs_and_pause_pauses(page)
+    assert len(gauge(page, 2)["threads"]) == 1
+    assert page.console == []
+
+
+def test_two_notebooks_at_once_run_apart(lab, open_page):
+    pages = []
+    for name in ("one", "two"):
+        lab.notebook(name, PANEL, GAUGE)
+        pages.append(open_page(name))
+        started(pages[-1])
+    one, two = pages
+    goes_on(one)
+    one.panel().locator(".rlkit-run").click()
+    one.until(f"{STATE} === 'idle'", 180_000)
+    stands = one.page.evaluate(STEP)
+    goes_on(two)
+    assert one.page.evaluate(STEP) == stands
+    found = [gauge(page, 1) for page in pages]
+    assert [len(f["threads"]) for f in found] == [1, 1] and found[0]["pid"] != found[1]["pid"]
+    assert one.console == two.console == []
