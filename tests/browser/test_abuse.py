@@ -205,3 +205,56 @@ def test_two_notebooks_at_once_run_apart(lab, open_page):
     found = [gauge(page, 1) for page in pages]
     assert [len(f["threads"]) for f in found] == [1, 1] and found[0]["pid"] != found[1]["pid"]
     assert one.console == two.console == []
+
+
+# -- learners and figures that are no good ---------------------------------------------------------------------------
+
+ODD = """
+import numpy as np
+import learning as L
+from rlkit import live
+
+def stuck(cfg, rng, every):
+    snapshot = next(L.slow(cfg, rng, every))
+    while True: yield snapshot
+
+def raises(history, cfg):
+    if history[-1].step > 50: raise KeyError("no such curve")
+    return L.draw(history, cfg)
+
+def evil(history, cfg):
+    bad = "<img src=x onerror='window.pwned=1'><script>window.pwned=1</script> " + 40 * "very long "
+    x = np.arange(len(history) + 1.0)
+    return dict(data=[dict(type="scatter", x=x, y=np.full_like(x, np.nan), name=bad)],
+                layout=dict(title=dict(text=bad), xaxis=dict(title=dict(text=bad)), meta=dict(says=bad)))
+
+def huge(history, cfg):
+    x = np.arange(1e6)
+    return dict(data=[dict(type="scatter", x=x, y=np.sin(x / 1e4), mode="lines")], layout=dict(title=dict(text="huge")))
+
+bad = "<img src=x onerror='window.pwned=1'>"
+show = lambda learner, draw, title="odd": live.Panel(learner, L.Config(steps=600), draw, title=title, every=10,
+                                                     presets={"Paper": L.Config(steps=600), bad: dict(alpha=1.0)})
+"""
+
+
+def test_odd_learners_and_figures_are_told_in_words_and_inject_nothing(lab, open_page):
+    lab.notebook("odd", ODD + "show(stuck, L.draw)", "show(L.slow, raises)", "show(L.slow, evil, bad)",
+                 "show(L.slow, huge)")
+    page = open_page("odd")
+    page.page.keyboard.press("Control+b")
+    state = lambda i: f"document.querySelectorAll('.rlkit-panel')[{i}].dataset.rlkitState"  # noqa: E731
+    for i, words in enumerate(["grows", "no such curve", "", ""]):
+        page.run_cell(i)
+        page.ready(i, timeout=180_000)
+        page.panel(i).locator(".rlkit-run").click()
+        page.until(f"['done', 'error'].includes({state(i)})", 180_000)
+        assert words in page.panel(i).get_attribute("data-rlkit-error")
+        assert bool(words) == bool(page.panel(i).get_attribute("data-rlkit-error"))
+        page.panel(i).locator(".rlkit-reset").click()
+        page.until(f"{state(i)} === 'idle'", 180_000)
+    page.panel(2).scroll_into_view_if_needed()
+    page.shot("odd_evil")
+    assert page.page.evaluate("window.pwned === undefined && !document.querySelector('.rlkit-panel img')")
+    assert page.panel(2).evaluate("(p) => p.scrollWidth <= p.clientWidth + 1")
+    assert page.console == []
