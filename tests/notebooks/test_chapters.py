@@ -52,7 +52,7 @@ def guarded(folder: Path) -> dict[str, str]:
     """An environment in which Python notes and refuses what guard/sitecustomize.py says; all else is in `folder`."""
     places = dict(HOME="home", TMPDIR="tmp", IPYTHONDIR="ipython", JUPYTER_CONFIG_DIR="jupyter/config",
                   JUPYTER_DATA_DIR="jupyter/data", JUPYTER_RUNTIME_DIR="jupyter/runtime")
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "MINARI_"))}
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "MINARI_", "TORCHINDUCTOR_", "TRITON_"))}
     env |= {name: str(folder / place) for name, place in places.items()}
     for place in places.values():
         (folder / place).mkdir(parents=True, exist_ok=True)
