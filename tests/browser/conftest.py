@@ -193,9 +193,9 @@ class Page:
 def _opener(lab, browser):
     contexts = []
 
-    def opened(name: str, width: int = 1300, height: int = 900) -> Page:
+    def opened(name: str, width: int = 1300, height: int = 900, by: Lab | None = None) -> Page:
         contexts.append(browser.new_context())
-        page = Page(lab, contexts[-1], width, height)
+        page = Page(by or lab, contexts[-1], width, height)
         page.open(name)
         return page
 

@@ -1,9 +1,12 @@
 """What the abuse tests handle a panel with: a monkey with a seed and gauges of what is left."""
 
+import copy
 import gc
 import json
 import random
+import socket
 import statistics
+import threading
 from pathlib import Path
 
 import psutil
@@ -132,3 +135,59 @@ def gauge(page, cell: int) -> dict:
     gc.collect()
     rss, heap, nodes = (statistics.median(r) for r in zip(*readings))
     return dict(found, rss=rss, heap=heap, nodes=nodes)
+
+
+class Line:
+    """The network between a page and a Lab: a door on a port of its own that passes everything on, and can be cut."""
+
+    def __init__(self, lab):
+        self.to, self.open, self.pairs = lab.port, True, []
+        self.door = socket.create_server(("127.0.0.1", 0))
+        self.lab = copy.copy(lab)
+        self.lab.url = f"http://127.0.0.1:{self.door.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                near, _ = self.door.accept()
+            except OSError:
+                return
+            if not self.open:
+                near.close()
+                continue
+            far = socket.create_connection(("127.0.0.1", self.to))
+            self.pairs.append((near, far))
+            for a, b in ((near, far), (far, near)):
+                threading.Thread(target=self._pass, args=(a, b), daemon=True).start()
+
+    @staticmethod
+    def _pass(a, b):
+        try:
+            while data := a.recv(65536):
+                b.sendall(data)
+        except OSError:
+            pass
+        for s in (a, b):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def cut(self) -> None:
+        self.open = False
+        for pair in self.pairs:
+            for s in pair:
+                try:
+                    s.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+                s.close()
+        self.pairs = []
+
+    def restore(self) -> None:
+        self.open = True
+
+    def close(self) -> None:
+        self.cut()
+        self.door.close()

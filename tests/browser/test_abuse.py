@@ -4,7 +4,7 @@ import re
 
 import psutil
 import pytest
-from monkey import BUSY, CHAPTERS, GAUGE, Monkey, first_panel, gauge
+from monkey import BUSY, CHAPTERS, GAUGE, Line, Monkey, first_panel, gauge
 
 pytestmark = pytest.mark.browser
 STATE = "document.querySelector('.rlkit-panel').dataset.rlkitState"
@@ -90,7 +90,7 @@ def test_sixty_random_pokes_leave_every_control_alive_and_one_run(lab, open_page
     monkey_on(lab, open_page, chapter, 1, 60, 1, merit)
 
 
-# -- the end of a run and of its cell ----------------------------------------------------------------------------------
+# -- the kernel, the page and the line between them ------------------------------------------------------------------
 
 PANEL = """
 import learning as L
@@ -102,20 +102,92 @@ panel
 
 def started(page, cell=0) -> None:
     page.run_cell(cell)
-    page.ready(timeout=180_000)
+    page.ready(timeout=45_000)
     page.panel().locator(".rlkit-run").click()
-    page.until(f"{STATE} === 'running' && {STEP} > 50", 180_000)
+    page.until(f"{STATE} === 'running' && {STEP} > 50", 45_000)
 
 
 def goes_on(page) -> None:
     step = page.page.evaluate(STEP)
-    page.until(f"{STATE} === 'running' && {STEP} > {step}", 180_000)
+    page.until(f"{STATE} === 'running' && {STEP} > {step}", 45_000)
 
 
 def menu(page, name: str, item: str) -> None:
     """An item of one of Lab's menus; `item` is a regular expression for all of its words."""
     page.page.get_by_role("menuitem", name=name, exact=True).click()
     page.page.locator(".lm-Menu-itemLabel").get_by_text(re.compile(f"^{item}$")).first.click()
+
+
+def test_interrupt_reload_cells_rerun_and_restart_in_mid_run_leave_one_run_alive(lab, open_page):
+    lab.notebook("abused", PANEL, BUSY.format(seconds=600), GAUGE)
+    page = open_page("abused")
+    started(page)
+
+    # interrupt: the cell ends, the run does not
+    page.run_cell(1)
+    page.until("document.querySelector('.jp-Notebook').textContent.includes('[*]')")
+    menu(page, "Kernel", "Interrupt Kernel")
+    page.page.get_by_text("KeyboardInterrupt").first.wait_for(timeout=45_000)
+    goes_on(page)
+
+    # reload
+    page.page.keyboard.press("Control+s")
+    page.page.locator(".jp-mod-dirty").first.wait_for(state="detached")
+    page.page.reload()
+    page.ready(timeout=45_000)
+    goes_on(page)
+
+    # the cell again and again: each ends the run of the one before
+    page.connected("abused")
+    for _ in range(10):
+        page.run_cell(0)
+    assert len(gauge(page, 2)["threads"]) == 1
+    page.until(f"{STATE} === 'idle' && {STEP} === 10", 45_000)
+    assert page.page.locator(".rlkit-panel").count() == 1
+
+    # restart in mid-run: the run is gone with its kernel, and the cell makes another
+    page.panel().locator(".rlkit-run").click()
+    page.until(f"{STATE} === 'running' && {STEP} > 50", 45_000)
+    menu(page, "Kernel", "Restart Kernel…")
+    page.page.locator(".jp-Dialog .jp-mod-accept").click()
+    page.page.locator(".jp-Dialog").wait_for(state="detached")
+    page.connected("abused")
+    page.console.clear()  # Lab speaks of the kernel that went away
+    page.run_cell(0)
+    page.page.locator(".rlkit-panel[data-rlkit-ready][data-rlkit-step='10']").wait_for(timeout=45_000)
+    run_runs_and_pause_pauses(page)
+    assert len(gauge(page, 2)["threads"]) == 1
+    assert page.console == []
+
+
+def cut_for(lab, open_page, seconds: float, merit) -> None:
+    line = Line(lab)
+    try:
+        lab.notebook("cut", PANEL)
+        page = open_page("cut", by=line.lab)
+        started(page)
+        line.cut()
+        page.page.wait_for_timeout(1000 * seconds)
+        step = page.page.evaluate(STEP)
+        line.restore()
+        page.until(f"{STATE} === 'running' && {STEP} > {step} + 100", 45_000)
+        page.panel().locator(".rlkit-run").click()
+        page.until(f"{STATE} === 'idle'", 45_000)
+        run_runs_and_pause_pauses(page)
+        assert page.panel().get_attribute("data-rlkit-error") == ""
+        merit[f"said in the console, line cut for {seconds} s"] = sorted({e[:80] for e in page.console})
+        assert not [e for e in page.console if "rlkit" in e]  # Lab may say that it was cut off
+    finally:
+        line.close()
+
+
+def test_a_line_that_is_cut_and_mended_leaves_the_panel_alive(lab, open_page, merit):
+    cut_for(lab, open_page, 3, merit)
+
+
+@pytest.mark.slow
+def test_a_line_that_is_cut_for_ten_seconds_leaves_the_panel_alive(lab, open_page, merit):
+    cut_for(lab, open_page, 10, merit)
 
 
 def busy(page, process, seconds: float) -> tuple[float, float]:
@@ -140,16 +212,16 @@ def test_a_finished_run_costs_nothing_and_one_whose_cell_is_deleted_is_paused(la
                  "print('it is', panel.state)")
     page = open_page("deleted")
     started(page)
-    page.until(f"{STATE} === 'done'", 180_000)
+    page.until(f"{STATE} === 'done'", 45_000)
     kernel = psutil.Process(gauge(page, 2)["pid"])
     page.page.wait_for_timeout(2000)
     kernel_share, page_share = merit["CPU after a finished run, shares of a core"] = busy(page, kernel, 10)
     assert kernel_share < 0.05 and page_share < 0.05
 
     page.run_cell(1)
-    page.ready(1, timeout=180_000)
+    page.ready(1, timeout=45_000)
     page.panel(1).locator(".rlkit-run").click()
-    page.until("document.querySelectorAll('.rlkit-panel')[1].dataset.rlkitState === 'running'", 180_000)
+    page.until("document.querySelectorAll('.rlkit-panel')[1].dataset.rlkitState === 'running'", 45_000)
     page.cell(1).locator(".jp-InputPrompt").first.click()
     menu(page, "Edit", "Delete Cells?")
     page.until("document.querySelectorAll('.rlkit-panel').length === 1")
@@ -160,7 +232,7 @@ def test_a_finished_run_costs_nothing_and_one_whose_cell_is_deleted_is_paused(la
     merit["CPU after its cell was deleted, shares of a core"] = shares
     assert shares[0] < 0.05
     page.run_cell(2)  # the cells below have moved up
-    page.page.get_by_text("it is idle", exact=True).wait_for(timeout=180_000)
+    page.page.get_by_text("it is idle", exact=True).wait_for(timeout=60_000)
     assert page.console == []
 
 
@@ -171,19 +243,18 @@ def test_run_all_twice_and_cells_out_of_order_leave_one_run_alive(lab, open_page
     lab.notebook("order", PANEL + "\nNone", "panel", GAUGE)
     page = open_page("order")
     page.run_cell(1)  # before its time: Python says so
-    page.page.get_by_text("NameError").first.wait_for(timeout=180_000)
+    page.page.get_by_text("NameError").first.wait_for(timeout=60_000)
     for _ in range(2):
-        page.page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.page.get_by_text("Run All Cells", exact=True).click()
+        menu(page, "Run", "Run All Cells")
     assert len(gauge(page, 2)["threads"]) == 1
-    page.ready(timeout=180_000)
-    page.until(f"{STATE} === 'idle' && {STEP} === 10", 180_000)
+    page.ready(timeout=45_000)
+    page.until(f"{STATE} === 'idle' && {STEP} === 10", 45_000)
     page.panel().locator(".rlkit-run").click()
-    page.until(f"{STATE} === 'running' && {STEP} > 50", 180_000)
+    page.until(f"{STATE} === 'running' && {STEP} > 50", 45_000)
     page.run_cell(0)  # another panel, while the cell below shows the old one
     assert len(gauge(page, 2)["threads"]) == 1
     page.run_cell(1)
-    page.page.locator(".rlkit-panel[data-rlkit-ready][data-rlkit-step='10']").wait_for(timeout=180_000)
+    page.page.locator(".rlkit-panel[data-rlkit-ready][data-rlkit-step='10']").wait_for(timeout=45_000)
     run_runs_and_pause_pauses(page)
     assert len(gauge(page, 2)["threads"]) == 1
     assert page.console == []
@@ -198,7 +269,7 @@ def test_two_notebooks_at_once_run_apart(lab, open_page):
     one, two = pages
     goes_on(one)
     one.panel().locator(".rlkit-run").click()
-    one.until(f"{STATE} === 'idle'", 180_000)
+    one.until(f"{STATE} === 'idle'", 45_000)
     stands = one.page.evaluate(STEP)
     goes_on(two)
     assert one.page.evaluate(STEP) == stands
@@ -217,6 +288,11 @@ from rlkit import live
 def stuck(cfg, rng, every):
     snapshot = next(L.slow(cfg, rng, every))
     while True: yield snapshot
+
+def endless(cfg, rng, every):
+    for snapshot in L.slow(cfg, rng, every):
+        while snapshot.step > 50: pass
+        yield snapshot
 
 def raises(history, cfg):
     if history[-1].step > 50: raise KeyError("no such curve")
@@ -240,21 +316,34 @@ show = lambda learner, draw, title="odd": live.Panel(learner, L.Config(steps=600
 
 def test_odd_learners_and_figures_are_told_in_words_and_inject_nothing(lab, open_page):
     lab.notebook("odd", ODD + "show(stuck, L.draw)", "show(L.slow, raises)", "show(L.slow, evil, bad)",
-                 "show(L.slow, huge)")
+                 "show(L.slow, huge)", "show(endless, L.draw)", GAUGE)
     page = open_page("odd")
     page.page.keyboard.press("Control+b")
     state = lambda i: f"document.querySelectorAll('.rlkit-panel')[{i}].dataset.rlkitState"  # noqa: E731
     for i, words in enumerate(["grows", "no such curve", "", ""]):
         page.run_cell(i)
-        page.ready(i, timeout=180_000)
+        page.ready(i, timeout=45_000)
         page.panel(i).locator(".rlkit-run").click()
-        page.until(f"['done', 'error'].includes({state(i)})", 180_000)
+        page.until(f"['done', 'error'].includes({state(i)})", 45_000)
         assert words in page.panel(i).get_attribute("data-rlkit-error")
         assert bool(words) == bool(page.panel(i).get_attribute("data-rlkit-error"))
         page.panel(i).locator(".rlkit-reset").click()
-        page.until(f"{state(i)} === 'idle'", 180_000)
+        page.until(f"{state(i)} === 'idle'", 45_000)
     page.panel(2).scroll_into_view_if_needed()
     page.shot("odd_evil")
     assert page.page.evaluate("window.pwned === undefined && !document.querySelector('.rlkit-panel img')")
     assert page.panel(2).evaluate("(p) => p.scrollWidth <= p.clientWidth + 1")
+
+    # an update that never ends: the panel says so, other cells run, and the cell may be run again
+    page.run_cell(4)
+    page.ready(4, timeout=45_000)
+    page.panel(4).locator(".rlkit-run").click()
+    page.until(f"{state(4)} === 'running'", 45_000)
+    page.page.wait_for_timeout(3000)  # by then it is past step 50, for good
+    page.panel(4).locator(".rlkit-reset").click()
+    page.panel(4).get_by_text("Waiting for the cell or the update that is running").wait_for()
+    assert len(gauge(page, 5)["threads"]) == 5
+    page.run_cell(4)
+    assert len(gauge(page, 5)["threads"]) == 5, "the stuck thread has ended"
+    page.until("document.querySelectorAll('.rlkit-panel')[4]?.dataset.rlkitStep === '10'", 45_000)
     assert page.console == []
