@@ -286,7 +286,7 @@ def deadly(cfg, rng, every=1):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_ends_a_study_and_its_workers_at_once_and_it_goes_on_later(tmp_path, workers):
-    code = ("import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  #   # a job behind & hears none hears none
+    code = ("import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # behind &
             f"sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_study_under_fire as t\n"
             f"t.study.run(t.learner, t.grid(log={str(tmp_path / 'log')!r}, pause=0.5), [1], n_jobs={workers}, "
             f"cache={str(tmp_path / 'cache')!r})")
