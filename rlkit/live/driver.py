@@ -54,6 +54,7 @@ class Driver:
         self._queue: queue.SimpleQueue = queue.SimpleQueue()
         self._idle, self._put, self._done = threading.Condition(), 0, 0
         self._stop, self._dirty, self._news = False, False, True
+        self._owed = False  # a restart that was asked for and not made yet
         self._drawn_at, self._cost, self._next_pull = -math.inf, 0.0, 0.0
         self._played_for, self._pulses = 0.0, []
         self._alone_at = math.inf  # when a run that nobody looks at is paused
@@ -132,6 +133,7 @@ class Driver:
         except queue.Empty:
             pass
         self._move(moves)
+        self._settle()
         with self._idle:
             self._done += taken
 
@@ -200,12 +202,18 @@ class Driver:
     @property
     def fresh(self) -> bool:
         """Nothing was played yet: settings may change without losing anything."""
-        return self.run.played == 0 and self.state != "error"
+        return self._owed or (self.run.played == 0 and self.state != "error")
 
     def _restart(self) -> None:
+        """Start over, once everything has been heard: a first snapshot may take long, and many clicks need but one."""
         self._clear()
         self.state, self._dirty, self._played_for, self._pulses = "idle", True, 0.0, []
-        self._try("in the learner", self.run.reset, self.wanted)
+        self._owed = True
+
+    def _settle(self) -> None:
+        if self._owed:
+            self._owed = False
+            self._try("in the learner", self.run.reset, self.wanted)
 
     def _do_begin(self, _) -> None:
         self._restart()
@@ -232,6 +240,7 @@ class Driver:
             self._say(f"Paused at step {number(self.run.step)}.")
 
     def _do_step(self, _) -> None:
+        self._settle()
         if self.state in ("done", "error") or self.run.over:
             return self._say("The run is over. Reset starts a new one." if self.state != "error" else self.status,
                              self.tone)
@@ -249,6 +258,9 @@ class Driver:
 
     def _do_pin(self, _) -> None:
         """Keep the curves of the present picture as a ghost."""
+        self._settle()
+        if self._dirty:  # the picture on the screen may be of a moment ago, and its label is of now
+            self._draw()
         if self.figure is None:
             return self._say("There is no picture to pin yet.", "warn")
         curves = [t for t in self.figure["data"] if (t.get("meta") or {}).get("pin")]
@@ -267,6 +279,7 @@ class Driver:
         self._say(f"Ghost {message['key']} removed.")
 
     def _do_copied(self, message) -> None:
+        self._settle()
         self._say(f"Copied: {self.copy}" if message.get("ok", True) else f"Copy this line: {self.copy}")
 
     def _do_preset(self, message) -> None:
@@ -315,7 +328,7 @@ class Driver:
             return
         words = ", ".join(f"{self._label(n)} {self.controls[n].text(v)}" for n, v in moved.items()
                           if n in self.controls)
-        waits = changed(self.wanted, self.run.cfg).keys() & moved.keys()
+        waits = not self._owed and changed(self.wanted, self.run.cfg).keys() & moved.keys()
         if words and waits:
             self._say(f"{words} applies on Reset.")
         elif words:
@@ -331,7 +344,7 @@ class Driver:
                 self.state = "idle"
             self._clear()
         elif restart or self.fresh:
-            if restart or cfg != self.run.cfg:
+            if restart or self._owed or cfg != self.run.cfg:
                 playing = self.state == "running"
                 self._restart()
                 self.state = "running" if playing and self.state == "idle" else self.state

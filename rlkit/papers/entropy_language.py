@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -239,9 +240,15 @@ def warm_start(cfg: Config, rng: np.random.Generator) -> list[np.ndarray]:
     """Weights to start from: the shipped ones, or after `cfg.lessons` supervised updates; the same for every run."""
     if not cfg.lessons:
         return warm(cfg.task)
-    task = Countdown() if cfg.task == "countdown" else ModularSum(scratch=1.0)            # all sizes: as shipped
-    model = LM(1, task, torch.Generator().manual_seed(int(rng.integers(2**62))), *_size(cfg))
-    teach(model, task, rng, cfg.lessons, cfg.noise)
+    return _taught(cfg.task, _size(cfg), cfg.lessons, cfg.noise, int(rng.integers(2**62)))
+
+
+@lru_cache(maxsize=8)                                                     # some MB; a Reset need not teach again
+def _taught(name: str, size: tuple[int, int], lessons: int, noise: float, seed: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    task = Countdown() if name == "countdown" else ModularSum(scratch=1.0)                # all sizes: as shipped
+    model = LM(1, task, torch.Generator().manual_seed(int(rng.integers(2**62))), *size)
+    teach(model, task, rng, lessons, noise)
     return model.weights()
 
 

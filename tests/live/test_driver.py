@@ -67,6 +67,32 @@ def test_the_bound_may_be_a_number_or_a_function_of_the_settings(played):
         assert (d.state, d.run.step) == ("done", 50)
 
 
+def test_clicks_made_while_a_run_takes_long_to_begin_cost_one_beginning(played):
+    """A hundred resets, presets and drags in a row, as the first snapshot is awaited: what was wanted last begins."""
+    begun = []
+
+    def slow(cfg, rng, every):
+        begun.append(cfg)
+        time.sleep(0.3)
+        yield from walk(cfg, rng, every)
+
+    d = played(slow)
+    before = len(begun)
+    d.put({"do": "reset"})
+    until(lambda: len(begun) == before + 1)
+    for k in range(50):
+        d.put({"do": "reset"})
+        knob(d, seed=k)
+        d.put({"do": "preset", "name": "Paper"})
+        knob(d, runs=4 + k % 3)
+    knob(d, seed=7, runs=5)
+    d.put({"do": "step"})
+    assert d.wait(20)
+    assert len(begun) == before + 2 and (begun[-1].seed, begun[-1].runs) == (7, 5)
+    assert (d.run.cfg, d.wanted, d.state, d.run.step) == (begun[-1], begun[-1], "idle", 20)
+    assert d.status == "Step 20."
+
+
 def test_pause_acts_within_one_snapshot(played):
     """The learner itself asks for the pause while it works on a snapshot: that snapshot is the last."""
 
@@ -276,6 +302,7 @@ def test_pin_keeps_the_curves_labelled_with_what_differs_and_at_most_four(played
     for alpha in (0.2, 0.3, 0.4, 0.5):
         knob(d, alpha=alpha)
         do(d, "pin")
+        assert d.ghosts[-1]["traces"][0]["y"][-1] == d.run.history[-1].theta[0]  # the curve is of its label
     assert [g["label"] for g in d.ghosts] == ["α 0.2", "α 0.3", "α 0.4", "α 0.5"]
     assert len({g["key"] for g in d.ghosts}) == 4
     do(d, "reset")

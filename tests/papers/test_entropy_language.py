@@ -261,6 +261,18 @@ def test_lessons_make_a_model_better_at_what_they_show():
     assert (seen[0] > np.log(74) - 0.5).all() and (seen[-10:].mean(0) < kinds + 0.1).all()
 
 
+def test_a_lesson_is_taught_once_and_every_run_begins_where_it_left(monkeypatch):
+    taught = []
+    monkeypatch.setattr(el, "pretrain", lambda *args: taught.append(1) or pretrain(*args))
+    cfg = Config(lessons=4, width=16, layers=1, runs=2, steps=2, prompts=8, evaluation=16, seed=73)
+    first, again = (list(entropy_language(cfg, np.random.default_rng(cfg.seed), 1)) for _ in range(2))
+    assert len(taught) == 1
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a.entropy, b.entropy)                           # learning has not changed what was taught
+    list(entropy_language(replace(cfg, lessons=5), np.random.default_rng(cfg.seed), 1))
+    assert len(taught) == 2
+
+
 @pytest.mark.parametrize("task", ["countdown", "modular sum"])
 def test_a_model_of_any_size_can_be_taught_anew_and_knows_little_after_three_lessons(task):
     cfg = Config(task=task, lessons=3, width=32, layers=1, runs=1, steps=1, prompts=8, evaluation=16)
