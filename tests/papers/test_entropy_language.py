@@ -268,7 +268,7 @@ def test_a_lesson_is_taught_once_and_every_run_begins_where_it_left(monkeypatch)
     first, again = (list(entropy_language(cfg, np.random.default_rng(cfg.seed), 1)) for _ in range(2))
     assert len(taught) == 1
     for a, b in zip(first, again, strict=True):
-        np.testing.assert_array_equal(a.entropy, b.entropy)                           # learning has not changed what was taught
+        np.testing.assert_array_equal(a.entropy, b.entropy)               # learning has not changed the lesson
     list(entropy_language(replace(cfg, lessons=5), np.random.default_rng(cfg.seed), 1))
     assert len(taught) == 2
 
