@@ -136,8 +136,8 @@ def pins(files):
 
 
 def modules(files):
-    """The pins that are imported under their own name."""
-    return sorted(name for name in pins(files) if name.isidentifier())
+    """Name -> the module it is imported as, of the pins whose module has their own name, and of Pillow."""
+    return {name: {"pillow": "PIL"}.get(name, name) for name in sorted(pins(files)) if name.isidentifier()}
 
 
 def missing(files, python=PYTHON):
@@ -147,7 +147,7 @@ def missing(files, python=PYTHON):
             "    try: return m.version(n).split('+')[0]\n"
             "    except Exception: return None\n"
             f"bad = [n for n, w in {pins(files)!r}.items() if v(n) != w.split('+')[0]]\n"
-            f"bad += [n for n in {modules([f for f in files if f in TESTS])!r} if not u.find_spec(n)]\n"
+            f"bad += [n for n, m in {modules([f for f in files if f in TESTS])!r}.items() if not u.find_spec(m)]\n"
             "s = u.find_spec('rlkit')\n"
             f"bad += [] if s and s.origin and s.origin.startswith({ROOT!r}) else ['rlkit']\n"
             "print(*bad)")
@@ -257,7 +257,7 @@ def install(files):
                                                                             if n in lost])
     with Stage("trying every import"):
         lost = missing(files)
-        if lost or lost is None or ask(PYTHON, "-c", "import " + ", ".join(modules(BASE))) is None:
+        if lost or lost is None or ask(PYTHON, "-c", "import " + ", ".join(modules(BASE).values())) is None:
             raise Damaged("packages do not import" + "".join(": " + n for n in lost or []))
         ask(PYTHON, "-c", "from rlkit.live.library import library; library()")    # compresses plotly.js, once
     settings = os.path.join(VENV, "share", "jupyter", "lab", "settings")

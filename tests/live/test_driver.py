@@ -302,7 +302,7 @@ def test_pin_keeps_the_curves_labelled_with_what_differs_and_at_most_four(played
     for alpha in (0.2, 0.3, 0.4, 0.5):
         knob(d, alpha=alpha)
         do(d, "pin")
-        assert d.ghosts[-1]["traces"][0]["y"] == module.spec(d.run.figure())["data"][0]["y"]  # the curve is of its label
+        assert d.ghosts[-1]["traces"][0]["y"] == module.spec(d.run.figure())["data"][0]["y"]  # as is said
     assert [g["label"] for g in d.ghosts] == ["α 0.2", "α 0.3", "α 0.4", "α 0.5"]
     assert len({g["key"] for g in d.ghosts}) == 4
     do(d, "reset")
