@@ -38,7 +38,7 @@ def play(notebook: Path) -> tuple[float, float]:
     return time.monotonic() - start, peak
 
 
-def bench(times: int = 2) -> list[dict]:
+def bench(times: int = 1) -> list[dict]:
     """Two rows a chapter; ratio is what it takes over what it may take, (median, least, most) of `times` runs."""
     rows = []
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
