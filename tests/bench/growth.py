@@ -17,7 +17,8 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "trust")]
+import learners as course  # noqa: E402  every learner there is
 import planning  # noqa: E402  the grid it is timed on
 
 from rlkit import offline
@@ -33,6 +34,7 @@ from rlkit.sampling import Sampler
 from rlkit.stats import loglog_slope
 
 ROUNDS, SECONDS, GOAL = 3, 0.05, "≤ 1.25"
+FEW = [1, 4, 16]
 RUNS, WIDTHS, DATA = [1, 2, 4, 8, 16, 32, 64], [32, 64, 128, 256, 512], [1_000, 10_000, 100_000, 1_000_000]
 F, A, T = 11, 3, 200
 
@@ -81,6 +83,29 @@ def learners() -> list[dict]:
     return rows
 
 
+def papers() -> list[dict]:
+    """From one snapshot to the next, of each learner of the papers that has runs, in the settings it is shown with."""
+    rows = []
+    for name, (learner, config) in course.learners().items():
+        if learner.__module__.startswith("rlkit.offline") or not hasattr(config(), "runs"):
+            continue
+
+        def snapshots(runs, learner=learner, config=config):
+            def begin():
+                run = course.start(learner, config(runs=runs))
+                next(run)
+                return run
+
+            def step():
+                nonlocal run
+                if next(run, None) is None:                               # the run is over
+                    run = begin()
+            run = begin()
+            return step
+        rows.append(slope_row(f"{name}, runs", 1, FEW, snapshots))
+    return rows
+
+
 def draws() -> list[dict]:
     """A batch of 256 by weight. A look-up takes log2 M steps: ln(log2 1e7 / log2 1e4) / ln 1e3 = 0.08; memory farther
     away than the cache adds to that."""
@@ -126,7 +151,7 @@ def tables() -> list[dict]:
 
 def bench() -> list[dict]:
     torch.set_num_threads(1)
-    return learners() + draws() + tables()
+    return learners() + papers() + draws() + tables()
 
 
 if __name__ == "__main__":
