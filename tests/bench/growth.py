@@ -17,7 +17,8 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "trust")]
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "trust"))
 import learners as course  # noqa: E402  every learner there is
 import planning  # noqa: E402  the grid it is timed on
 
