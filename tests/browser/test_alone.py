@@ -1,8 +1,10 @@
 """A page with panels on it asks nobody but its own server, and that server asks nobody."""
 
 import psutil
+import pytest
 from conftest import ROOT, Page
 
+pytestmark = pytest.mark.browser
 CHAPTERS = ("01_trajectory_weighting", "05_entropy_mechanism")
 
 

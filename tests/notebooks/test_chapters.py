@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MEGABYTES = 700                      # a free Binder machine guarantees 1 GB; JupyterLab's server takes about 150 MB
-CELL_SECONDS = 120                   # a chapter takes 60 s on two cores: twice that in one cell is a hang
+CELL_SECONDS = 240                   # a chapter takes 60 s, on two busy cores twice that: so long in one cell is a hang
 
 spec = importlib.util.spec_from_file_location("notebooks", ROOT / "tools" / "notebooks.py")
 notebooks = importlib.util.module_from_spec(spec)
