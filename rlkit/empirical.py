@@ -26,8 +26,8 @@ def per_transition(data: Dataset, w: np.ndarray) -> np.ndarray:
     if w.shape not in ((data.n,), (data.m,)):
         raise ValueError(f"w has shape {w.shape}, expected ({data.n},), one weight per trajectory, or ({data.m},), "
                          "one per transition")
-    if not ((w >= 0) & (w < np.inf)).all():
-        i = int(np.argmin((w >= 0) & (w < np.inf)))
+    if not (good := (w >= 0) & (w < np.inf)).all():
+        i = int(np.argmin(good))
         raise ValueError(f"weight {i} is {w[i]}, expected a finite number ≥ 0: weights are proportions of the data")
     return w if w.shape == (data.m,) else w[data.episode]
 

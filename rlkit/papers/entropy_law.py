@@ -50,8 +50,8 @@ def law(H: np.ndarray, R: np.ndarray) -> Law:
     try:
         found = fit_exp_entropy(H, R)
     except ValueError:
-        return Law(None, np.nan, "no trade-off visible in these points; ceiling undefined")
-    if found.a_low <= 0:                   # its interval is too narrow, points of a run follow each other: all the more
+        found = None
+    if found is None or found.a_low <= 0:  # its interval is too narrow, points follow each other: all the more
         return Law(None, np.nan, "no trade-off visible in these points; ceiling undefined")
     r2 = 1 - found.rmse**2 / max(R.var(), 1e-12)
     over = ", above 1: a curve beyond its points" if found.ceiling > 1 else ""

@@ -1,5 +1,6 @@
 """What the abuse tests handle a panel with: a monkey with a seed and gauges of what is left."""
 
+import contextlib
 import copy
 import gc
 import json
@@ -163,25 +164,22 @@ class Line:
 
     @staticmethod
     def _pass(a, b):
-        try:
+        with contextlib.suppress(OSError):
             while data := a.recv(65536):
                 b.sendall(data)
-        except OSError:
-            pass
-        for s in (a, b):
-            try:
+        Line._end(a, b)
+
+    @staticmethod
+    def _end(*sockets):
+        for s in sockets:
+            with contextlib.suppress(OSError):  # the other side was quicker
                 s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
     def cut(self) -> None:
         self.open = False
         for pair in self.pairs:
+            self._end(*pair)
             for s in pair:
-                try:
-                    s.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
                 s.close()
         self.pairs = []
 

@@ -123,6 +123,10 @@ panel
 def started(page, cell=0) -> None:
     page.run_cell(cell)
     page.ready(timeout=45_000)
+    runs(page)
+
+
+def runs(page) -> None:
     page.panel().locator(".rlkit-run").click()
     page.until(f"{STATE} === 'running' && {STEP} > 50", 45_000)
 
@@ -166,8 +170,7 @@ def test_interrupt_reload_cells_rerun_and_restart_in_mid_run_leave_one_run_alive
     assert page.page.locator(".rlkit-panel").count() == 1
 
     # restart in mid-run: the run is gone with its kernel, and the cell makes another
-    page.panel().locator(".rlkit-run").click()
-    page.until(f"{STATE} === 'running' && {STEP} > 50", 45_000)
+    runs(page)
     menu(page, "Kernel", "Restart Kernel…")
     page.page.locator(".jp-Dialog .jp-mod-accept").click()
     page.page.locator(".jp-Dialog").wait_for(state="detached")
@@ -269,8 +272,7 @@ def test_run_all_twice_and_cells_out_of_order_leave_one_run_alive(lab, open_page
     assert len(gauge(page, 2)["threads"]) == 1
     page.ready(timeout=45_000)
     page.until(f"{STATE} === 'idle' && {STEP} === 10", 45_000)
-    page.panel().locator(".rlkit-run").click()
-    page.until(f"{STATE} === 'running' && {STEP} > 50", 45_000)
+    runs(page)
     page.run_cell(0)  # another panel, while the cell below shows the old one
     assert len(gauge(page, 2)["threads"]) == 1
     page.run_cell(1)
