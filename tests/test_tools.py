@@ -435,6 +435,7 @@ def output(kind, **content):
     (lambda nb: nb.cells[2].metadata.update(tags=[]), "cell 2: not what"),
     (lambda nb: nb.cells[1].update(execution_count=None), "cell 1: was not run"),
     (lambda nb: nb.cells[1].outputs.append(output("error", ename="E", evalue="x", traceback=[])), "stores an error"),
+    (lambda nb: nb.cells[1].outputs.append(output("stream", name="stderr", text="a.py, line 3")), "written to stderr"),
     (lambda nb: nb.metadata.update(widgets={"a": 1}), "stores widget state"),
     (lambda nb: nb.cells[1].outputs.append(output("display_data", data={notebooks.WIDGET: {}})), "stores a live wid"),
     (lambda nb: nb.cells[1].outputs.append(output("stream", text="x" * 1_100_000)), "has 1.1 MB, at most 1"),

@@ -121,6 +121,8 @@ def _wrong(cell) -> list[str]:
         found.append("was not run; run make notebooks")
     if any(o.output_type == "error" for o in cell.outputs):
         found.append("stores an error")
+    if any(o.get("name") == "stderr" for o in cell.outputs):
+        found.append("stores what was written to stderr, with the paths of one machine; run make notebooks")
     if any(WIDGET in o.get("data", {}) for o in cell.outputs):
         found.append("stores a live widget that no reader has; run make notebooks")
     if re.search(r"^\s*[!%]+\s*(pip|conda|apt|apt-get)\b", cell.source, re.M):
