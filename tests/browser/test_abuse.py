@@ -188,6 +188,8 @@ def cut_for(lab, open_page, seconds: float, merit) -> None:
     try:
         lab.notebook("cut", PANEL)
         page = open_page("cut", by=line.lab)
+        # a cut that lasts is told by Lab in a dialog that covers the page until it is closed
+        page.page.add_locator_handler(page.page.locator(".jp-Dialog"), lambda d: d.get_by_role("button").click())
         started(page)
         line.cut()
         page.page.wait_for_timeout(1000 * seconds)
