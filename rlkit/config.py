@@ -12,7 +12,8 @@ The maths reads `cfg.alpha`; a live panel reads the field's metadata and draws t
 from __future__ import annotations
 
 import math
-from dataclasses import MISSING, field, fields
+from contextlib import suppress
+from dataclasses import MISSING, field, fields, replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -120,6 +121,20 @@ def knobs(cfg) -> dict[str, dict[str, Any]]:
 def changed(cfg, base) -> dict[str, Any]:
     """The fields in which `cfg` differs from `base`: name -> value in `cfg`."""
     return {f.name: getattr(cfg, f.name) for f in fields(cfg) if getattr(cfg, f.name) != getattr(base, f.name)}
+
+
+def joined(cfg, values: dict[str, Any]):
+    """`cfg` with all of `values`; where they do not go together, with those that go with it one by one.
+
+    A value may belong to another field that `cfg` has not changed yet: an edge to an agent who is not there, say.
+    """
+    try:
+        return replace(cfg, **values)
+    except (ValueError, TypeError):
+        for name, value in values.items():
+            with suppress(ValueError, TypeError):
+                cfg = replace(cfg, **{name: value})
+        return cfg
 
 
 def needs_restart(cfg, base) -> bool:

@@ -17,7 +17,7 @@ import threading
 import time
 import traceback
 
-from rlkit.config import changed, needs_restart
+from rlkit.config import changed, joined, needs_restart
 from rlkit.live.controls import Control, difference, number, python
 from rlkit.live.runs import Diverged
 from rlkit.live.spec import spec
@@ -97,20 +97,27 @@ class Driver:
             torch.set_num_threads(1)  # small networks: a second thread only waits for the first
         with contextlib.suppress(SystemExit):  # see stop
             while not self._stop:
-                self._listen()
-                if self._stop:
-                    break
-                if time.monotonic() > self._alone_at:
-                    self._alone_at = math.inf
-                    self._do_pause(None)
-                if self.state == "running":
-                    self._advance()
-                self._publish()
+                try:
+                    self._turn()
+                except Exception as e:  # our own fault; the thread lives on, so that Reset can mend it
+                    self._fail("in the panel itself", e)
+                    time.sleep(FASTEST)  # it may be the telling that fails
                 with self._idle:
                     self._idle.notify_all()
         self.run.close()
         with self._idle:
             self._idle.notify_all()
+
+    def _turn(self) -> None:
+        self._listen()
+        if self._stop:
+            return
+        if time.monotonic() > self._alone_at:
+            self._alone_at = math.inf
+            self._do_pause(None)
+        if self.state == "running":
+            self._advance()
+        self._publish()
 
     def _listen(self) -> None:
         """Take every message there is; sleep if there is nothing else to do."""
@@ -119,6 +126,7 @@ class Driver:
         try:
             message = self._queue.get(timeout=patience) if patience is None or patience > 0 else self._queue.get(False)
             while True:
+                taken += message["do"] != "wake"
                 if not self._late(message):
                     if message["do"] == "knob":  # ten thousand moves of a slider are one
                         moves[message["name"]] = message
@@ -128,14 +136,13 @@ class Driver:
                     else:
                         moves = self._move(moves)
                         self._answer(message)
-                taken += message["do"] != "wake"
                 message = self._queue.get(False)
         except queue.Empty:
-            pass
-        self._move(moves)
-        self._settle()
-        with self._idle:
-            self._done += taken
+            self._move(moves)
+            self._settle()
+        finally:
+            with self._idle:
+                self._done += taken
 
     def _late(self, message: dict) -> bool:
         """Whether a view has already told us something newer: ipykernel 7 may deliver two clicks in the wrong order."""
@@ -350,8 +357,9 @@ class Driver:
                 self.state = "running" if playing and self.state == "idle" else self.state
         elif self.state in ("idle", "running"):
             live = {n: v for n, v in changed(cfg, self.run.cfg).items() if n in self.controls and self.controls[n].live}
-            if live:
-                self.run.change(dataclasses.replace(self.run.cfg, **live), drag)
+            now = joined(self.run.cfg, live)  # what belongs to a setting that waits for Reset waits with it
+            if now != self.run.cfg:
+                self.run.change(now, drag)
                 self._dirty = True
 
     def _label(self, name: str) -> str:

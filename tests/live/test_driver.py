@@ -1,10 +1,13 @@
 """Messages in, snapshots and words out. No browser."""
 
 import time
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
+from rlkit.config import check
+from rlkit.config import knob as knob_of
 from rlkit.live import driver as module
 from rlkit.live.runs import Run, Sweep
 from rlkit.live.sync import SyncDriver
@@ -192,6 +195,44 @@ def test_a_restart_knob_waits_for_reset_and_says_so(played):
     assert "applies on Reset" in words["status"]
     do(d, "reset")
     assert d.run.cfg.sigma == 0.9 and not d.screen.words[-1]["knobs"]["sigma"]["waits"]
+
+
+def test_a_live_knob_that_belongs_to_a_setting_that_waits_for_reset_waits_with_it(played):
+    """An edge to a third agent, while two are at work; what has nothing to do with it acts at once."""
+
+    @dataclass(frozen=True)
+    class Team(Config):
+        n: int = knob_of(2, 1, 4, says="agents", restart=True)
+        edges: tuple = knob_of((), graph="n", says="who sees whom")
+
+        def __post_init__(self):
+            check(self)
+            if any(max(e) >= self.n for e in self.edges):
+                raise ValueError(f"edges name an agent that is not among the {self.n}")
+
+    d = played(cfg=Team())
+    do(d, "step")
+    knob(d, n=3)
+    knob(d, edges=[[0, 2]], alpha=0.7)
+    assert d.wait(20) and (d.state, d.error) == ("idle", "")
+    assert (d.run.cfg.n, d.run.cfg.edges, d.run.cfg.alpha) == (2, (), 0.7)
+    assert d.screen.words[-1]["knobs"]["edges"]["waits"] and not d.screen.words[-1]["knobs"]["alpha"]["waits"]
+    knob(d, n=2)  # not without the edge, which is refused in words
+    assert d.wait(20) and "not among the 2" in d.error
+    do(d, "reset")
+    assert (d.run.cfg.n, d.run.cfg.edges, d.state, d.error) == (3, ((0, 2),), "idle", "")
+
+
+def test_a_fault_of_the_panel_itself_stands_in_the_panel_and_reset_recovers(played, threads, monkeypatch):
+    d = played()
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "changed", lambda *_: 1 / 0)
+        knob(d, alpha=0.3)
+        assert d.wait(20) and d.state == "error" and "ZeroDivisionError in the panel itself" in d.error
+    do(d, "reset")
+    assert (d.state, d.error, threads()) == ("idle", "", 1)
+    do(d, "run")
+    assert d.state == "done"
 
 
 def test_before_the_first_run_every_knob_applies_at_once(played):
