@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "trust"))
 import learners as course  # noqa: E402  every learner there is
 import planning  # noqa: E402  the grid it is timed on
+from offline import noise  # noqa: E402  the data it is timed on
 
 from rlkit import offline
 from rlkit.envs.diffusions import blocks
@@ -37,7 +37,6 @@ from rlkit.stats import loglog_slope
 ROUNDS, SECONDS, GOAL = 3, 0.05, "≤ 1.25"
 FEW = [1, 4, 16]
 RUNS, WIDTHS, DATA = [1, 2, 4, 8, 16, 32, 64], [32, 64, 128, 256, 512], [1_000, 10_000, 100_000, 1_000_000]
-F, A, T = 11, 3, 200
 
 
 def slope_row(job: str, expected: float, sizes: list[int], unit: Callable[[int], Callable[[], None]]) -> dict:
@@ -58,15 +57,6 @@ def cpu_seconds(call) -> float:
         call()
         n += 1
     return spent / n
-
-
-def noise(M: int) -> SimpleNamespace:
-    """M transitions in episodes of T steps, cut by the clock: speed does not depend on what they say."""
-    rng, starts = np.random.default_rng(0), np.arange(0, M + 1, T)
-    obs, action = rng.normal(size=(M, F)).astype(np.float32), rng.uniform(-1, 1, (M, A)).astype(np.float32)
-    return SimpleNamespace(obs=obs, action=action, reward=obs[:, 0], next_obs=np.roll(obs, -1, 0), starts=starts,
-                           terminated=np.zeros(M, bool), lengths=np.diff(starts),
-                           returns=np.add.reduceat(obs[:, 0], starts[:-1]))
 
 
 def learners() -> list[dict]:

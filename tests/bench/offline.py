@@ -28,16 +28,16 @@ from rlkit import nets, offline
 
 PAIRS, SECONDS, GOALS = 7, 0.25, {1: 3.0, 16: 6.0}
 WIDE, WIDE_PAIRS, WIDE_GOAL, PRODUCTS_GOAL = 256, 5, 1.5, "≤ 1.6"
-F, A, T, N, HIDDEN = 11, 3, 200, 100, 64
+F, A, T, M, HIDDEN = 11, 3, 200, 20_000, 64
 
 
-def data() -> SimpleNamespace:
-    """N episodes of T steps, cut by the clock, of noise: speed does not depend on what it says."""
-    rng = np.random.default_rng(0)
-    obs, action = rng.normal(size=(N * T, F)).astype(np.float32), rng.uniform(-1, 1, (N * T, A)).astype(np.float32)
-    reward, starts = obs[:, 0] + action[:, 0], np.arange(0, N * T + 1, T)
+def noise(M: int) -> SimpleNamespace:
+    """M transitions in episodes of T steps, cut by the clock: speed does not depend on what they say."""
+    rng, starts = np.random.default_rng(0), np.arange(0, M + 1, T)
+    obs, action = rng.normal(size=(M, F)).astype(np.float32), rng.uniform(-1, 1, (M, A)).astype(np.float32)
+    reward = obs[:, 0] + action[:, 0]
     return SimpleNamespace(obs=obs, action=action, reward=reward, next_obs=np.roll(obs, -1, 0), starts=starts,
-                           terminated=np.zeros(N * T, bool), lengths=np.diff(starts),
+                           terminated=np.zeros(M, bool), lengths=np.diff(starts),
                            returns=np.add.reduceat(reward, starts[:-1]))
 
 
@@ -61,9 +61,9 @@ def theirs(name: str, d, hidden: int = HIDDEN):
                   cql=d3rlpy.algos.CQLConfig)[algorithm]
     size = {f: d3rlpy.models.VectorEncoderFactory(hidden_units=[hidden, hidden])
             for f in vars(Config()) if f.endswith("encoder_factory")}
-    timeouts = np.zeros(N * T)
+    timeouts = np.zeros(M)
     timeouts[T - 1 :: T] = 1
-    buffer = d3rlpy.dataset.MDPDataset(d.obs, d.action, d.reward, np.zeros(N * T), timeouts)
+    buffer = d3rlpy.dataset.MDPDataset(d.obs, d.action, d.reward, np.zeros(M), timeouts)
     if samples:                                                           # the same algorithm: no multiplier
         size |= dict(alpha_learning_rate=0.0, n_action_samples=int(samples[0]))
     algo = Config(batch_size=256, **size).create(device="cpu")
@@ -133,7 +133,7 @@ def wide(d) -> list[dict]:
 
 def bench() -> list[dict]:
     """Rows (part, job, ours, peer, ratio, low, high, goal); seconds are of one update of one run."""
-    threads, d, rows = torch.get_num_threads(), data(), []
+    threads, d, rows = torch.get_num_threads(), noise(M), []
     torch.set_num_threads(1)
     try:
         for name in ("bc", "td3bc", "iql", "cql 4", "cql 10"):

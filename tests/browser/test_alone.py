@@ -2,18 +2,11 @@
 
 import psutil
 import pytest
-from conftest import ROOT, Page
+from conftest import Page
+from monkey import first_panel
 
 pytestmark = pytest.mark.browser
 CHAPTERS = ("01_trajectory_weighting", "05_entropy_mechanism")
-
-
-def first_cells(chapter: str) -> list[str]:
-    """The code cells of a chapter down to its first panel."""
-    import jupytext
-    cells = [c.source for c in jupytext.read(ROOT / "notebooks" / "text" / f"{chapter}.py").cells
-             if c.cell_type == "code"]
-    return cells[: 1 + next(i for i, c in enumerate(cells) if "live." in c.split("\n\n")[-1])]
 
 
 def test_a_page_asks_nobody_but_its_own_server(lab, browser):
@@ -23,7 +16,7 @@ def test_a_page_asks_nobody_but_its_own_server(lab, browser):
         context.on("request", lambda request: asked.add(request.url))
         page = Page(lab, context, 1300, 900)
         page.page.on("websocket", lambda socket: asked.add(socket.url))
-        name = lab.notebook(f"alone-{chapter}", "\n".join(first_cells(chapter)))
+        name = lab.notebook(f"alone-{chapter}", *first_panel(chapter))
         page.open(name)
         page.run_cell(0)
         panel = page.ready(timeout=90_000)
