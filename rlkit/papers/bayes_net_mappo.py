@@ -76,8 +76,8 @@ class Config:
     epochs: int = knob(4, 1, 10, least=1, says="updates from one batch")
     envs: int = knob(32, 8, 128, log=True, symbol="E", least=1, restart=True, says="copies of the world per run")
     steps: int = knob(100, 20, 500, log=True, least=1, restart=True, says="batches: of one episode per copy")
-    hidden: int = knob(32, 8, 128, log=True, most=4096, least=1, restart=True, says="width of the layers")
-    runs: int = knob(4, 1, 16, symbol="R", least=1, restart=True, says="teams: learning at once")
+    hidden: int = knob(32, 8, 64, log=True, most=4096, least=1, restart=True, says="width of the layers")
+    runs: int = knob(4, 1, 8, symbol="R", least=1, restart=True, says="teams: learning at once")
     seed: int = knob(0, 0, 99, least=0, restart=True, says="which random numbers")
     __post_init__ = check
 
