@@ -150,6 +150,25 @@ def test_run_all_shows_the_picture_before_the_later_cells_are_done(lab, open_pag
     assert page.page.get_by_text("slept again", exact=True).count() == 0
 
 
+def test_what_is_drawn_while_the_page_shows_later_cells_has_its_words(lab, open_page):
+    """Run All leaves the page at its end, and Lab has the browser skip the cells above. Text that is drawn in a cell
+    that is skipped has no size, and in long chapters it kept none when one came back to it."""
+    tall = "# a long cell\n" * 100
+    plot = "live.Plot(L.draw([next(L.slow(cfg, __import__('numpy').random.default_rng(0), 10))], cfg))"
+    lab.notebook("above", tall, PANEL, tall, EXPLORER, tall, plot, *[tall] * 3, "import time; time.sleep(3); print('the end')")
+    page = open_page("above")
+    page.page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.page.locator(".lm-Menu-itemLabel").get_by_text("Run All Cells", exact=True).click()
+    page.page.get_by_text("the end", exact=True).wait_for(timeout=60_000)
+    page.until("document.querySelectorAll('.rlkit-plot').length === 3")
+    page.page.wait_for_timeout(1000)
+    widths = page.page.evaluate("""[...document.querySelectorAll(".rlkit-plot")].map((plot) =>
+        [...plot.querySelectorAll("svg text")].filter((t) => t.textContent.trim())
+            .map((t) => t.getBoundingClientRect().width))""")
+    assert [len(w) > 5 and min(w) > 2 for w in widths] == [True] * 3
+    assert page.console == []
+
+
 def test_a_reloaded_page_finds_the_panel_again_and_notebooks_share_one_plotly(lab, open_page):
     lab.notebook("other", "import learning as L\nfrom rlkit import live\n" + EXPLORER)
     lab.notebook("again", PANEL)
