@@ -155,7 +155,8 @@ def test_what_is_drawn_while_the_page_shows_later_cells_has_its_words(lab, open_
     that is skipped has no size, and in long chapters it kept none when one came back to it."""
     tall = "# a long cell\n" * 100
     plot = "live.Plot(L.draw([next(L.slow(cfg, __import__('numpy').random.default_rng(0), 10))], cfg))"
-    lab.notebook("above", tall, PANEL, tall, EXPLORER, tall, plot, *[tall] * 3, "import time; time.sleep(3); print('the end')")
+    end = "import time; time.sleep(3); print('the end')"
+    lab.notebook("above", tall, PANEL, tall, EXPLORER, tall, plot, *[tall] * 3, end)
     page = open_page("above")
     page.page.get_by_role("menuitem", name="Run", exact=True).click()
     page.page.locator(".lm-Menu-itemLabel").get_by_text("Run All Cells", exact=True).click()

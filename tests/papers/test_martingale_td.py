@@ -486,7 +486,7 @@ def test_bumps_close_the_circle():
 def test_the_error_of_a_true_value_is_how_far_such_values_lie_apart():
     """Sixty times the same start in wind, 16 runs each: the spread of the sixty means."""
     value, error = swing.truth(np.tile([0.5, 0.0], (60, 1)), 1.0, np.random.default_rng(0), repeats=16, dt=0.05)
-    assert (error**2).mean() ** 0.5 == pytest.approx(value.std(ddof=1), rel=0.4)          # 4 standard errors of a spread
+    assert (error**2).mean() ** 0.5 == pytest.approx(value.std(ddof=1), rel=0.4)   # 4 standard errors of a spread
 
 
 def test_blow_up_remembers():
