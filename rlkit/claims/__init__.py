@@ -192,8 +192,9 @@ class Table:
         return json.dumps([record(self.idea, self.seed, r) for r in self.rows], indent=2, ensure_ascii=False)
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col" style="text-align:left;width:{width}%">{h}</th>' for h, width in (
-            ("status", 8), ("the paper says", 34), ("we measured", 26), ("expected", 12), ("tolerance", 15), ("s", 5)))
+        head = "".join(f'<th scope="col" style="text-align:left;width:{share}%;min-width:{least}em">{h}</th>'
+                       for h, share, least in (("status", 8, 0), ("the paper says", 34, 18), ("we measured", 26, 0),
+                                               ("expected", 12, 0), ("tolerance", 15, 12), ("s", 5, 0)))
         body = []
         for r in self.rows:
             m = r.measured

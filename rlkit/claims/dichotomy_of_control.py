@@ -249,7 +249,7 @@ def the_energy_that_climbs(seed):
 def doc_on_the_lake(seed):
     s, firm = _end(LAKE, seed), _end(LAKE, seed, beta=50.0)
     asked = s.rcsl[:, -1]
-    return every(("β = 20: earned - RCSL", above(s.earned - asked, 0.08)), ("earned", above(s.earned, 0.27)),
+    return every(("β = 20: earned - RCSL", above(s.earned - asked, 0.08)), ("earned", above(s.earned, 0.25)),
                  ("RCSL earned (promises 1)", below(asked, 0.23)),
                  ("promised - earned", below(s.promised - s.earned, 0.2)),
                  ("β = 50: |promised - earned|", below(np.abs(firm.promised - firm.earned), 0.1)),
