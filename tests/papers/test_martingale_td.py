@@ -139,14 +139,16 @@ def test_the_other_discount_and_reward_have_their_own_closed_forms():
         assert theta == pytest.approx(exact.ou_theta(name, 0.1), abs=5 * 0.57 / 80_000**0.5)       # its spread, 5 times
 
 
-def test_double_sampling_is_the_minimiser_of_the_product_of_errors():
+@pytest.mark.parametrize("known", [0.0, 0.3])
+def test_double_sampling_is_the_minimiser_of_the_product_of_errors(known):
+    """Also where a part of the value, known·x³, is given."""
     w, rng = exact.world("ou"), RNG(0)
     x = w.start(500, rng)
     y1, y2 = (w.process.step(x, 0.1, rng.standard_normal(500)) for _ in range(2))
-    best = double_sampling(x, y1, y2, w.features, 0.1, x * x, beta=1.0)
+    best = double_sampling(x, y1, y2, w.features, 0.1, x * x, beta=1.0, base=lambda t, v: known * v**3)
 
     def product(theta):
-        J, J1, J2 = (w.value(theta, 0, v) for v in (x, y1, y2))
+        J, J1, J2 = (w.value(theta, 0, v) + known * v**3 for v in (x, y1, y2))
         return ((np.exp(-0.1) * J1 - J + x * x * 0.1) * (np.exp(-0.1) * J2 - J + x * x * 0.1)).sum()
 
     h = 1e-4
