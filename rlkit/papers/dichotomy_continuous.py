@@ -142,6 +142,17 @@ def sums(obs: torch.Tensor, action: torch.Tensor, outcome: torch.Tensor) -> tupl
     return torch.einsum("rntg,rnt->rng", g, outcome), torch.einsum("rntg,rnth->rngh", g, g)
 
 
+def left_open(share: torch.Tensor, G: torch.Tensor) -> torch.Tensor:
+    """[R] E[-log Pr(G | z)] up to a constant, a Gaussian for each code:  Σ_z p(z) ½ log(Var[G | z] + .01).
+
+    share: [R, N, Z] q(z | episode).  G: [R, N] standardised returns.
+    """
+    p = share.mean(1)
+    mean = (share * G[..., None]).mean(1) / p
+    var = (share * (G[..., None] - mean[:, None]).square()).mean(1) / p
+    return (p * torch.log(var + 1e-2)).sum(1) / 2
+
+
 def energy(share: torch.Tensor, b: torch.Tensor, G: torch.Tensor) -> torch.Tensor:
     """[R] nats an episode: the bracket at the top that f climbs to.  share: [R, N, Z] q; b, G: of `sums`.
 
@@ -175,9 +186,7 @@ def doc(cfg: Config, rng: np.random.Generator, every: int = 100) -> Generator[Sn
         share = torch.softmax(q(episode), -1)                             # [R, N, Z]
         p = share.mean(1)                                                 # [R, Z]
         miss = _miss(pi(s).view(R, -1, Z, 2), a[..., None]).view(R, N, cfg.at_once, Z).mean(2)
-        mean = (share * G[..., None]).mean(1) / p
-        var = (share * (G[..., None] - mean[:, None]).square()).mean(1) / p
-        surprise = (p * torch.log(var + 1e-2)).sum(1) / 2                 # -log Pr(R | z), Gaussian
+        surprise = left_open(share, G)
         luck = energy(share, *parts)
         told = G.repeat_interleave(cfg.at_once, 1)[..., None]
         plain = _miss(bc(s), a).mean(1) + _miss(rcsl(torch.cat([s, told], -1)), a).mean(1)

@@ -75,6 +75,17 @@ class GaussianSnapshot(NamedTuple):
 CELLS = [(a, r) for a in (0, 1) for r in (0, 1)]
 
 
+def spent(z: torch.Tensor, mu: torch.Tensor, sigma: float, w: torch.Tensor) -> torch.Tensor:
+    """[R] E[log q(z | cell) - log p(z)], nats: what z knows of its cell (a, r); p is the mixture of the four.
+
+    z: [R, 4, n, 2] drawn from N(μ, σ² I) of its cell.  mu: [R, 4, 2].  w: [4] probabilities of the cells.
+    """
+    far = (z[:, :, :, None] - mu[:, None, None]).square().sum(-1)         # [R, 4, n, 4]
+    logq = -far / (2 * sigma**2)
+    own = torch.diagonal(logq, dim1=1, dim2=3)                            # [R, n, 4]
+    return ((own - torch.logsumexp(logq + w.log(), -1).transpose(1, 2)).mean(1) * w).sum(1)
+
+
 def gaussian(cfg: GaussianConfig, rng: np.random.Generator,
              every: int = 10) -> Generator[GaussianSnapshot, GaussianConfig | None, None]:
     """The four cells (arm, pay) carry their exact probabilities: only z is drawn.
@@ -108,13 +119,6 @@ def gaussian(cfg: GaussianConfig, rng: np.random.Generator,
         logit = net(z.flatten(1, 2)).view(R, 4, -1)
         return -(logsigmoid(torch.where(hit[:, None], logit, -logit)).mean(2) * w).sum(1)
 
-    def spent(z):
-        """[R] E[log q(z | a, r) - log p(z)] with p the mixture of the four: what z knows of (a, r)."""
-        far = (z[:, :, :, None] - mu[:, None, None]).square().sum(-1)     # [R, 4, n, 4]
-        logq = -far / (2 * cfg.sigma**2)
-        own = torch.diagonal(logq, dim1=1, dim2=3)                        # [R, n, 4]
-        return ((own - torch.logsumexp(logq + w.log(), -1).transpose(1, 2)).mean(1) * w).sum(1)
-
     base = float((w * torch.log(torch.where(pay == 1, chance[arm], 1 - chance[arm]))).sum()
                  - (w * torch.where(pay == 1, *rho)).sum())               # the bracket of the best f without z
     for step in range(1, cfg.steps + 1):
@@ -127,7 +131,7 @@ def gaussian(cfg: GaussianConfig, rng: np.random.Generator,
         slow.zero_grad()
         z = draw(cfg.batch)
         nll = nats(pi, z, arm == 0)
-        price = cfg.sign * bracket(z, f.frozen) if cfg.method == "DoC" else spent(z)
+        price = cfg.sign * bracket(z, f.frozen) if cfg.method == "DoC" else spent(z, mu, cfg.sigma, w)
         (nll + cfg.lam * nats(value, z, pay == 1) + cfg.beta * price).sum().backward()    # q and π descend
         slow.step()
         if step % every == 0 or step == cfg.steps:

@@ -94,6 +94,15 @@ def test_straight_through_has_the_value_of_the_hard_graph_and_a_gradient_for_bot
     assert len(net.parameters()) == 1 + learn_order
 
 
+def test_without_noise_the_order_is_the_likeliest_of_log_sigma_of_the_scores():
+    net, x, _ = drawn(batch=50)
+    net.order.layers[-1][0].data.mul_(30)                                 # scores of either sign, far from 0
+    order = net.draw(x, np.zeros((2, 50, 2, 4, 4), np.float32)).order
+    S = torch.nn.functional.logsigmoid(torch.tensor(dag.see(net.order, x))).reshape(2, 50, 4, 4).numpy()
+    assert [order[i].tolist() for i in np.ndindex(2, 50)] == [linear_sum_assignment(-S[i])[1].tolist()
+                                                              for i in np.ndindex(2, 50)]
+
+
 def test_an_edge_is_drawn_as_often_as_its_logit_says():
     net, x, _ = drawn(n=2, runs=1, batch=1, learn_order=False)
     x = np.repeat(x, 40_000, axis=1)

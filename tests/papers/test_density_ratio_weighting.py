@@ -56,6 +56,12 @@ def test_the_same_seed_gives_the_same_numbers():
     assert (a.u == b.u).all() and (a.u != c.u).any()
 
 
+def test_the_first_step_of_adam_is_as_long_as_the_learning_rate():
+    """Whatever the slope: so log-weights, sums of a g and an f, differ by whole learning rates."""
+    lengths = np.log(last(dr.Config(steps=1, lr=0.01, runs=2)).u) / 0.01
+    assert lengths == pytest.approx(lengths.round(), abs=0.02) and lengths.min() <= -1
+
+
 def test_weights_are_bounded_by_the_clip():
     """g and f each in ±clip: the largest ratio is e^{4 clip}."""
     u = last(dr.Config(steps=400, clip=0.3, lam_F=0.01, lam_K=0.0, lr=0.1)).u

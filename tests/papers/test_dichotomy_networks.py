@@ -140,6 +140,15 @@ def test_in_the_plane_luck_goes_and_skill_stays():
     assert s.earned == pytest.approx(np.full(3, 0.7), abs=0.02)           # 1 - p: the good arm
 
 
+def test_what_a_latent_spends_is_its_divergence_from_the_mixture():
+    rng = np.random.default_rng(0)
+    z, mu, w = rng.standard_normal((2, 4, 5, 2)), rng.standard_normal((2, 4, 2)), np.array([0.1, 0.2, 0.3, 0.4])
+    density = lambda x, r: np.array([stats.multivariate_normal(m, 0.7**2).pdf(x) for m in mu[r]])        # noqa: E731
+    expected = [sum(w[c] * np.mean([np.log(density(x, r)[c] / (w @ density(x, r))) for x in z[r, c]]) for c in range(4))
+                for r in range(2)]
+    assert nets.spent(*map(torch.tensor, (z, mu)), 0.7, torch.tensor(w)).numpy() == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("change", [dict(beta=0.0), dict(sign=-1), dict(method="VAE", beta=0.5)])
 def test_without_a_price_or_with_the_wrong_sign_luck_stays_in(change):
     s = end(nets.gaussian, nets.GaussianConfig(**{"steps": 300, "runs": 3} | change))
@@ -282,6 +291,14 @@ def test_in_gusts_a_price_on_luck_drives_it_out_and_the_wrong_sign_lets_it_in():
     right, wrong = (list(gusts.doc(replace(cfg, sign=sign), np.random.default_rng(0), every=120))[-1].luck
                     for sign in (1, -1))
     assert (right < wrong).all()
+
+
+def test_what_is_left_open_of_the_return_is_the_log_spread_within_each_code():
+    rng = np.random.default_rng(0)
+    share, G = rng.dirichlet([1, 1, 1], (2, 50)), rng.standard_normal((2, 50))
+    expected = [sum(share[r, :, z].mean() * np.log(np.cov(G[r], aweights=share[r, :, z], ddof=0) + 0.01) / 2
+                    for z in range(3)) for r in range(2)]
+    assert gusts.left_open(*map(torch.tensor, (share, G))).numpy() == pytest.approx(expected)
 
 
 def test_the_miss_of_an_action_is_the_gaussians_up_to_a_constant():

@@ -104,6 +104,13 @@ def test_a_batch_of_latents_is_each_latent_alone():
     assert worth(rec, together.pi)[2] == pytest.approx(worth(rec, together.pi[2]))
 
 
+@pytest.mark.parametrize("p", [0.1, 0.6])
+def test_all_that_a_latent_knows_is_luck_and_skill(p):
+    """The chain rule, in a world where the state tells all that has been: MI(τ; z) = luck + skill."""
+    b = book(ticket(p), some_q(ticket(p)))
+    assert b.luck > 1e-3 and b.skill > 1e-3 and b.luck + b.skill == pytest.approx(b.kl)
+
+
 def test_the_luck_of_a_latent_that_knows_nothing_is_nothing():
     rec = ticket()
     b = book(rec, np.full((6, 4), 0.25))
@@ -206,6 +213,17 @@ def test_bayes_is_the_counts_of_the_data(p):
     b = book(rec, return_code(rec))
     for g, pi in zip(rec.levels, b.pi):
         assert exact.rcsl(rec.mdp, lottery.behaviour(), g, 2)[:4] == pytest.approx(pi[:4], abs=1e-12)
+
+
+def test_bayes_counts_the_steps_that_are_left():
+    """Against Pr(R = 1 | s, a) summed forwards over the steps of an episode, goal and holes keeping what falls in."""
+    world = doc.ice.lake(2 / 3)
+    P, behaviour, h = world.mdp.P, 0.5 * world.hasty + 0.125, 8
+    step = np.where(world.mdp.terminal[:, None], np.eye(16), np.einsum("sa,sat->st", behaviour, P))
+    paid = (P @ np.linalg.matrix_power(step, h - 1))[..., 15]
+    expected = behaviour * paid / (behaviour * paid).sum(-1, keepdims=True).clip(1e-300)
+    late = ~world.mdp.terminal & (paid.max(-1) > 0)
+    assert late.sum() > 8 and exact.rcsl(world.mdp, behaviour, 1.0, h)[late] == pytest.approx(expected[late])
 
 
 def test_a_share_phi_of_the_episodes_on_the_lake_is_the_experts_who_arrive_more_often():

@@ -127,6 +127,11 @@ def test_adam_is_torchs_adamw_and_who_sits_out_stays():
     norm = ours.step(0.01, active=torch.tensor([False, True]), clip=0.5)
     assert torch.equal(leaf[0], before[0]) and not torch.equal(leaf[1], before[1])
     assert norm.tolist() == pytest.approx([7**0.5] * 2)
+    leaf.grad = 0.01 * torch.randn(2, 7, generator=gen)                   # at work again, with the moments of before
+    twin.grad = leaf.grad.clone()
+    ours.step(0.01)
+    theirs.step()
+    torch.testing.assert_close(leaf[0], twin[0], rtol=1e-5, atol=1e-6)
 
 
 # ---- the learner

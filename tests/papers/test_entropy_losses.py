@@ -71,6 +71,16 @@ def test_clip_cov_takes_the_gradient_of_some_tokens_within_the_bounds_and_divide
     torch.testing.assert_close(logp.grad[free], (-(logp - old).exp() * A / mask.sum(1, keepdim=True)).detach()[free])
 
 
+def test_clip_cov_takes_none_that_the_clip_has_already_cut():
+    """All that may be taken are: those within the bounds, but for ρ > 2 with a positive advantage: no slope there."""
+    logp, old, A, mask = batch(N=400, drift=1.5)
+    cfg = Config(clip_share=1.0, cov_low=0.1, cov_high=1.0)
+    _, touched = losses.policy_loss("clip-cov", logp, old, A, mask, cfg, torch.Generator().manual_seed(1))
+    cov = losses.token_cov(logp, A, mask)
+    within, cut = (cov > 0.1) & (cov < 1.0), ((logp - old).exp() > 2) & (A > 0)
+    assert (within & cut).sum() > 10 and (touched == (within & ~cut)).all()
+
+
 def test_which_tokens_clip_cov_takes_is_a_lot_that_is_even_over_the_candidates():
     logp, old, A, mask = batch(R=1, N=60, drift=0.0)
     cfg, gen = Config(clip_share=0.1, cov_low=0.2, cov_high=20.0), torch.Generator().manual_seed(2)

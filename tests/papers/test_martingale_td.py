@@ -369,6 +369,12 @@ def test_one_step_of_double_sampling_is_half_the_gradient_of_the_product_of_erro
     assert last.theta[0] == pytest.approx((theta - 0.05 * theta.grad).detach().numpy(), **ROUNDING)
 
 
+def test_the_average_is_over_the_second_half_of_the_time():
+    *_, last = seen = list(online(QUICK, RNG(0), every=1))
+    half = [s.theta for s in seen if 2 * s.step > QUICK.steps]
+    assert last.average == pytest.approx(np.mean(half, 0)) and np.abs(last.average - last.theta).max() > 1e-3
+
+
 def test_an_episode_of_the_martingale_loss_is_one_gradient_step():
     cfg = Config(objective="ML", dt=0.25, time=1.0, runs=1, chains=3, alpha=0.1, tau=np.inf)
     rng = RNG(5)

@@ -11,6 +11,7 @@ from scipy.special import softmax
 from rlkit.empirical import weighted_policy
 from rlkit.envs import frozen_grid as grid
 from rlkit.envs.gamble import gamble
+from rlkit.improve import flow_weights
 from rlkit.mdp import evaluate
 from rlkit.measures import ess, psv, tq
 from rlkit.papers import trajectory_weighting as tw
@@ -436,6 +437,11 @@ def test_the_experiment_agrees_with_its_parts(change):
     assert e.J_uniform == pytest.approx(J(weighted_policy(e.data, np.ones(cfg.n), S, 4)))
     if cfg.scheme != "dw":
         assert e.J_weighted == pytest.approx(J(weighted_policy(e.data, e.w, S, 4)))
+    else:                                                                 # it weighs what its steps do on average
+        u = flow_weights(e.data, world.mdp, cfg.alpha)
+        each = np.array([part.mean() for part in np.split(u, e.data.starts[1:-1])])
+        assert e.w == pytest.approx(each / each.sum())
+        assert e.J_weighted == pytest.approx(J(weighted_policy(e.data, u, S, 4)))
     assert e.estimate == pytest.approx((e.w * e.returns).sum())
     assert e.ess == pytest.approx(1 / (e.w**2).sum())
     assert e.psv == pytest.approx(np.mean(np.maximum(e.returns - e.returns.mean(), 0) ** 2))
