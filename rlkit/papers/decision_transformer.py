@@ -96,6 +96,15 @@ class Model:
         return self.head(h[:, :, 1::3])                                   # of the state tokens
 
 
+def mean_miss(logits: torch.Tensor, action: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """[n] cross-entropy of the actions, nats, over those that are real: the rest fills the window.
+
+    logits: [n, B, K, A].  action, real (0 or 1): [n, B, K].
+    """
+    miss = cross_entropy(logits.flatten(0, 2), action.flatten(), reduction="none").view(real.shape)
+    return (miss * real).sum((1, 2)) / real.sum((1, 2))
+
+
 def decision_transformer(cfg: Config, rng: np.random.Generator,
                          every: int = 50) -> Generator[Snapshot, Config | None, None]:
     """Collect a dataset for each run, fit it, and play.  Live: request, decode, lr, batch, games."""
@@ -113,9 +122,7 @@ def decision_transformer(cfg: Config, rng: np.random.Generator,
         rows = [[x[i] for x in w] for w, i in zip(windows, (of_nets.integers(d.m, size=cfg.batch) for d in data))]
         to_go, state, action, real = (torch.from_numpy(np.stack(x)) for x in zip(*rows))        # [R, B, K]
         opt.zero_grad()
-        logits = net(to_go, state, action)
-        miss = cross_entropy(logits.flatten(0, 2), action.flatten(), reduction="none").view(real.shape)
-        loss = (miss * real).sum((1, 2)) / real.sum((1, 2))
+        loss = mean_miss(net(to_go, state, action), action, real)
         loss.sum().backward()                                             # a sum: each run gets its own gradient
         opt.step()
         if step % every == 0 or step == cfg.steps:

@@ -154,6 +154,21 @@ def test_the_ratio_is_one_before_the_first_update(graph):
         assert rho.detach().numpy() == pytest.approx(np.ones(rho.shape), abs=1e-4)
 
 
+@pytest.mark.parametrize("lam", [1.0, 0.6])
+def test_the_critic_learns_the_lambda_return_and_advantages_have_one_scale_in_each_run(lam):
+    t, world, cfg, rngs = team("complete", lam=lam, gamma=0.9)
+    last, seen = play(t, world, world.reset(), 7, 1.0, rngs)
+    reward = seen.reward * np.array([1, 50])[:, None]                     # the runs pay on scales of their own
+    adv, target = bn._advantages(t, seen._replace(reward=reward), last, cfg)
+    with torch.no_grad():
+        v = [t.critic(torch.from_numpy(x.reshape(2, 8, -1)))[..., 0].numpy() for x in (*seen.obs, last)]
+    G = v[-1]
+    for k in range(6, -1, -1):
+        G = reward[k] + 0.9 * ~seen.over[k] * (lam * G + (1 - lam) * v[k + 1])
+        assert target[k] == pytest.approx(G, rel=1e-4, abs=1e-4)
+    assert adv.mean((0, 2)) == pytest.approx([0, 0], abs=1e-5) and adv.std((0, 2)) == pytest.approx([1, 1], abs=1e-5)
+
+
 def test_actions_are_drawn_with_their_probabilities():
     t, world, cfg, rngs = team("complete", runs=1)
     t.actor.layers[-1][0].mul_(30)                                        # far from uniform

@@ -117,6 +117,12 @@ def test_on_the_lake_f_reads_what_counting_finds():
     assert (s.read <= s.luck + 5e-3).all()
 
 
+def test_on_the_lake_a_price_on_luck_drives_it_out_and_the_wrong_sign_lets_it_in():
+    cfg = nets.LakeConfig(steps=150, runs=3, n=200, Z=3, hidden=16, ramp=0)
+    right, wrong = (end(nets.lake, replace(cfg, sign=sign)).luck for sign in (1, -1))
+    assert (right < 0.5 * wrong).all()
+
+
 def test_promises_on_the_lake_are_means_and_worths_are_exact():
     s = end(nets.lake, SMALL[nets.lake])
     assert s.prior.sum(1) == pytest.approx([1, 1], abs=1e-5)
@@ -194,6 +200,16 @@ def test_windows_stay_within_their_episode():
         assert s[i, : last - i].tolist() == data.obs[i:last].tolist()
         assert a[i, : last - i].tolist() == data.action[i:last].tolist()
         assert to_go[i, : last - i] == pytest.approx(data.returns[e])     # paid at the end only: nothing to take off
+
+
+def test_what_fills_a_window_is_not_learned():
+    gen = torch.Generator().manual_seed(0)
+    logits, action = torch.randn(2, 3, 4, 4, generator=gen), torch.randint(4, (2, 3, 4), generator=gen)
+    real = torch.tensor([[1.0, 1, 1, 0], [1, 0, 0, 0], [1, 1, 1, 1]]).expand(2, 3, 4)
+    logp = logits.log_softmax(-1)
+    expected = [-np.mean([logp[r, i, k, action[r, i, k]].item() for i in range(3) for k in range(4) if real[r, i, k]])
+                for r in range(2)]
+    assert dt.mean_miss(logits, action, real).numpy() == pytest.approx(expected, rel=1e-5)
 
 
 def test_games_of_a_network_without_memory_earn_what_its_table_is_worth():
@@ -278,6 +294,12 @@ def test_the_slope_of_the_energy_needs_no_slope_through_its_top():
         moved[where] += side
         values.append(gusts.energy(torch.softmax(moved, -1), *parts).item())
     assert logits.grad[where].item() == pytest.approx((values[0] - values[1]) / (2 * step), rel=2e-3)     # the ridge
+
+
+def test_the_outcome_is_what_state_and_action_do_not_foretell():
+    obs, action, outcome, *_ = gusts._data(gusts.Config(n=200, runs=2), np.random.default_rng(0))
+    for x in (*obs[..., :3].unbind(-1), action):
+        assert abs(np.corrcoef(x.numpy().ravel(), outcome.numpy().ravel())[0, 1]) < 0.06
 
 
 def test_the_data_are_a_trap():

@@ -192,7 +192,8 @@ def test_a_coarse_grid_warns():
 EPISODES, ONGOING = dict(name="brownian", x0=0.7, sigma=0.8, T=1.5), dict(name="ou-wide", T=2.0, beta=0.6)
 
 
-@pytest.mark.parametrize("world, test", [(EPISODES, "ml"), *((w, test) for w in (EPISODES, ONGOING) for test in ALL)])
+@pytest.mark.parametrize("world, test", [(EPISODES, "ml"), (EPISODES | dict(beta=1.5), "ml"),
+                                         *((w, test) for w in (EPISODES, ONGOING) for test in ALL)])
 def test_population_is_where_many_samples_go(world, test):
     """4.5 standard errors over 20 samples of 20,000 paths; a coarse grid, so that an error of order Δt would show."""
     w, K = exact.world(**world), 4

@@ -458,7 +458,7 @@ MUTANTS = {
         ("real = at < d.starts[1:][d.episode][:, None]", "real = at < d.m",
          "windows run into the next episode"),
         ("np.cumsum(d.reward) - d.reward ", "np.cumsum(d.reward) ", "off by one: to go without the step's own reward"),
-        ("loss = (miss * real).sum((1, 2)) / real.sum((1, 2))", "loss = miss.mean((1, 2))", "padding is learned"),
+        ("return (miss * real).sum((1, 2)) / real.sum((1, 2))", "return miss.mean((1, 2))", "padding is learned"),
     ],
     "papers/dichotomy_exact": [
         ("np.sqrt(np.maximum(luck, 0.0) / 2)", "np.maximum(luck, 0.0) / 2", "Pinsker without its root"),
