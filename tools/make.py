@@ -261,7 +261,8 @@ def install(files):
             raise Damaged("packages do not import" + "".join(": " + n for n in lost or []))
         ask(PYTHON, "-c", "from rlkit.live.library import library; library()")    # compresses plotly.js, once
     settings = os.path.join(VENV, "share", "jupyter", "lab", "settings")
-    os.makedirs(settings, exist_ok=True)
+    for folder in (settings, os.path.join(VENV, "jupyter")):               # the second is clean_env's
+        os.makedirs(folder, exist_ok=True)
     with open(os.path.join(settings, "overrides.json"), "w", encoding="utf-8") as f:
         f.write('{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}\n')
     with open(STAMP + ".new", "w", encoding="utf-8") as f:
