@@ -191,12 +191,14 @@ def png(figure) -> str:
     """The figure as a PNG in base64, 960 wide, on white, in at most 256 colours; needs kaleido, Chromium and Pillow."""
     import base64
     import io
+    import logging
 
     import plotly.graph_objects as go
     from PIL import Image
 
     from rlkit.live.spec import plain
 
+    logging.getLogger("choreographer").setLevel(logging.CRITICAL)    # it reports what it ignores, half a message say
     drawn = go.Figure(plain(spec(figure)), skip_invalid=False)
     drawn.update_layout(template="none", paper_bgcolor="white", plot_bgcolor="white")
     image = Image.open(io.BytesIO(drawn.to_image("png", width=960, height=drawn.layout.height or 440)))

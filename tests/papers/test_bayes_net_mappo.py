@@ -269,6 +269,20 @@ def test_ten_stations_play_too():
     assert end.adjacency.shape == (1, 10, 10) and np.isfinite(end.ret).all()
 
 
+def test_a_price_on_density_leads_to_its_target():
+    cfg = Config(graph="learned edges", density=0.5, alpha=2.0, lr=2e-2, entropy=0.0, **SMALL | dict(steps=25, envs=8))
+    seen = np.array([s.density for s in mappo(cfg, RNG(0), every=1)])
+    assert seen[0].min() > 0.75 and seen[-8:].mean(0) == pytest.approx([0.5, 0.5], abs=0.15)
+
+
+def test_told_nothing_means_a_graph_without_edges(monkeypatch):
+    t, *_ = team("random", density=1.0)
+    seen = []
+    monkeypatch.setattr(bn, "play", lambda *a: seen.append(play(*a)) or seen[-1])
+    bn.without_edges(t, lambda rngs, envs: AlohaTeams(Aloha.clique(3), rngs, envs), [1, 2], 8)
+    assert max(g.A.max() for g in seen[0][1].graphs) == 0
+
+
 def test_on_climbing_the_edge_is_worth_eleven_and_none_seven():
     cfg = Config(world="climbing", envs=128, lr=3e-3, entropy=1.0, cool=0.6, runs=8, steps=80)
     none, all_, alone = (list(mappo(replace(cfg, graph=g, anneal=a), RNG(0), every=80))[-1]

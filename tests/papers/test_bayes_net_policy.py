@@ -208,6 +208,12 @@ def test_the_gap_is_what_the_best_of_all_deviations_gains():
     assert exact.audit(game, edges, tables).gap == pytest.approx(np.max(best, 0) - V)
 
 
+def test_entropy_is_a_mean_over_the_states_that_are_met():
+    game = games.coordination(2)
+    tables = exact.softmax([np.zeros_like(p) for p in exact.draw(game, EDGE, 2, np.random.default_rng(0))])
+    assert exact.audit(game, EDGE, tables).entropy == pytest.approx(np.log([4, 4]))      # even play, in every state
+
+
 def test_a_deviator_who_does_not_see_its_parents_would_gain_less():
     game = games.climbing()
     tables = policy(game, EDGE, runs=50)

@@ -123,6 +123,12 @@ def test_on_the_lake_a_price_on_luck_drives_it_out_and_the_wrong_sign_lets_it_in
     assert (right < 0.5 * wrong).all()
 
 
+def test_on_the_lake_a_wish_for_return_parts_codes_by_their_return():
+    cfg = nets.LakeConfig(steps=150, runs=3, n=200, Z=3, hidden=16, ramp=0, beta=0.0)
+    wish, none = (end(nets.lake, replace(cfg, lam=lam)).promised for lam in (10.0, 0.0))
+    assert wish.mean() > none.mean() + 0.2
+
+
 def test_promises_on_the_lake_are_means_and_worths_are_exact():
     s = end(nets.lake, SMALL[nets.lake])
     assert s.prior.sum(1) == pytest.approx([1, 1], abs=1e-5)

@@ -215,6 +215,14 @@ def test_bayes_is_the_counts_of_the_data(p):
         assert exact.rcsl(rec.mdp, lottery.behaviour(), g, 2)[:4] == pytest.approx(pi[:4], abs=1e-12)
 
 
+def test_a_request_is_a_share_of_the_best_return():
+    """Ten times the returns, and the same code is acted on and promises ten times as much."""
+    rec, cfg = ticket(0.3), replace(Config(), method="RCSL", world="lottery", runs=1)
+    rich = rec._replace(ret=10 * rec.ret, levels=10 * rec.levels)
+    one, ten = (doc.photograph(cfg, 0, r, return_code(r), book(r, return_code(r)), 1.0) for r in (rec, rich))
+    assert (one.act == ten.act).all() and ten.promised == pytest.approx(10 * one.promised)
+
+
 def test_bayes_counts_the_steps_that_are_left():
     """Against Pr(R = 1 | s, a) summed forwards over the steps of an episode, goal and holes keeping what falls in."""
     world = doc.ice.lake(2 / 3)

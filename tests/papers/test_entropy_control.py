@@ -53,6 +53,19 @@ def test_every_real_step_is_gymnasiums_own_and_the_others_are_resets(record):
     assert (real[:, 1:] == ~over[:, :-1]).all() and (over & ~terminated).any()           # some were cut, not over
 
 
+def test_actions_are_drawn_with_the_actors_probabilities():
+    env = gymnasium.make_vec("CartPole-v1", num_envs=40, vectorization_mode="vector_entry_point")
+    game = ec._Game(env, 1, 40, 100, np.random.default_rng(0))
+    actor = MLP(1, (4, 8, 2), torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        actor.layers[-1][1][..., 1] += 1.5
+    obs, action, *_ = game.play(actor)
+    env.close()
+    with torch.no_grad():
+        p = actor(torch.from_numpy(obs[:, :-1].reshape(1, -1, 4))).softmax(-1)[0, :, 1].numpy()
+    assert p.mean() > 0.7 and action.mean() == pytest.approx(p.mean(), abs=4.5 * 0.5 / 4000**0.5)   # standard errors
+
+
 @pytest.mark.parametrize("lam", [0.0, 0.6, 1.0])
 def test_advantages_stop_at_ends_and_count_the_value_of_a_cut(record, lam):
     (obs, _, reward, terminated, over, real), *_ = record

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rlkit.envs.countdown import Countdown
+from rlkit.envs.modular_sum import ModularSum
 from rlkit.papers import entropy_language as el
 from rlkit.papers import entropy_losses as losses
 from rlkit.papers.entropy_language import Config, entropy_language
@@ -139,6 +140,13 @@ def test_adam_is_torchs_adamw_and_who_sits_out_stays():
 def last(cfg, seed=0, every=100, **kw):
     *_, snap = entropy_language(cfg, np.random.default_rng(seed), every, **kw)
     return snap
+
+
+def test_entropy_is_a_mean_over_the_words_up_to_the_end_of_an_answer():
+    snap = last(replace(SHORT, task="modular sum", steps=1, runs=1, evaluation=el.PROBES))
+    mask = ModularSum().mask(snap.look.words)
+    assert 0.2 < mask.mean() < 1
+    assert snap.entropy[0] == pytest.approx(((snap.look.entropy * mask).sum(-1) / mask.sum(-1)).mean(), rel=1e-5)
 
 
 def same(a, b):

@@ -12,6 +12,7 @@ from scipy import integrate, optimize, stats
 from rlkit.envs.diffusions import blocks, path
 from rlkit.papers import martingale_exact as exact
 from rlkit.papers import martingale_experiment as experiment_module
+from rlkit.papers import martingale_online as online_module
 from rlkit.papers import martingale_option as option
 from rlkit.papers import martingale_pendulum as swing
 from rlkit.papers import martingale_td as td
@@ -156,6 +157,12 @@ def test_double_sampling_is_the_minimiser_of_the_product_of_errors(known):
     assert slope == pytest.approx([0, 0], abs=1e-6)
 
 
+def test_the_clock_of_a_martingale_starts_with_its_path():
+    p = Paths([0.0, 0.5, 2.0], [1.0, 2.0, 3.0], [10.0, 20.0, 99.0])
+    late = Paths([5.0, 5.5, 7.0], [1.0, 2.0, 3.0], [10.0, 20.0, 99.0])
+    assert martingale(late, late.x, beta=0.3) == pytest.approx(martingale(p, p.x, beta=0.3))
+
+
 def test_martingale_adds_discounted_reward_to_discounted_value():
     p = Paths([0.0, 0.5, 2.0], [1.0, 2.0, 3.0], [10.0, 20.0, 99.0])
     M = martingale(p, p.x, beta=0.3)[:, 0]
@@ -196,7 +203,7 @@ EPISODES, ONGOING = dict(name="brownian", x0=0.7, sigma=0.8, T=1.5), dict(name="
                                          *((w, test) for w in (EPISODES, ONGOING) for test in ALL)])
 def test_population_is_where_many_samples_go(world, test):
     """4.5 standard errors over 20 samples of 20,000 paths; a coarse grid, so that an error of order Δt would show."""
-    w, K = exact.world(**world), 4
+    w, K = exact.world(**world)._replace(beta=world.get("beta", 0.0)), 4   # the Brownian world itself has no discount
     theta = np.array([solve(regular(w, 20_000, K, seed), w.features, test, base=w.base, beta=w.beta).theta
                       for seed in range(0, 40, 2)])
     error = theta.std(0) / 19**0.5
@@ -217,6 +224,13 @@ def test_four_steps_of_brownian_motion_by_fractions():
     w = exact.world("brownian")
     assert exact.population(w, 1 / 4, "mstde").theta == pytest.approx([1, -1.12])
     assert exact.population(w, 1 / 8, "mstde").theta == pytest.approx([1, -40 / 27])
+
+
+def test_the_limit_of_mstde_is_where_a_fine_grid_goes():
+    """Its error is of order Δt: half the step, half of it, so twice the one less the other is the limit."""
+    w = exact.world("brownian", x0=0.7, sigma=0.8, T=1.5)
+    one, two = (exact.population(w, 1.5 / K, "mstde").theta for K in (400, 800))
+    assert exact.brownian_limit(0.8, 1.5, 0.7) == pytest.approx(2 * two - one, rel=1e-4)
 
 
 def test_truth_of_a_world_solves_its_equation():
@@ -389,6 +403,21 @@ def test_an_episode_of_the_martingale_loss_is_one_gradient_step():
     assert last.theta[0] == pytest.approx((theta - 0.1 * theta.grad).detach().numpy(), **ROUNDING)
 
 
+def test_the_martingale_loss_discounts_what_comes_later():
+    """½ Σ_k γ^{2k} (G_k - J_k)² Δt by automatic differentiation, one path."""
+    rng, g, dt = RNG(0), 0.8, 0.25
+    phi, base, pay, h = rng.normal(size=(3, 2)), rng.normal(size=3), rng.normal(size=3), 1.7
+    theta = torch.tensor([0.4, -0.9], dtype=torch.float64, requires_grad=True)
+    loss = 0.0
+    for k in range(3):
+        G = sum(g ** (j - k) * pay[j] for j in range(k, 3)) + g ** (3 - k) * h
+        loss = loss + g ** (2 * k) * (G - base[k] - theta @ torch.tensor(phi[k])) ** 2 * dt / 2
+    loss.backward()
+    seen = [(phi[k][:, None, None], base[k], pay[k]) for k in range(3)]
+    move = online_module._whole(seen, np.full((1, 1), h), theta.detach().numpy()[None], g, dt)
+    assert move[:, 0, 0] == pytest.approx(-theta.grad.numpy())
+
+
 def test_a_batch_of_runs_is_so_many_single_runs():
     """Mean and spread of 64 runs in one batch against 64 alone, by two-sample tests that fail once in 10,000 times."""
     cfg = replace(QUICK, time=5.0)
@@ -496,6 +525,11 @@ def test_the_error_of_a_true_value_is_how_far_such_values_lie_apart():
     """Sixty times the same start in wind, 16 runs each: the spread of the sixty means."""
     value, error = swing.truth(np.tile([0.5, 0.0], (60, 1)), 1.0, np.random.default_rng(0), repeats=16, dt=0.05)
     assert (error**2).mean() ** 0.5 == pytest.approx(value.std(ddof=1), rel=0.4)   # 4 standard errors of a spread
+
+
+def test_the_two_learners_that_blow_up_differ_by_the_time_step():
+    _, lines = experiment_module.blow_up(0.1)
+    assert lines["α/Δt"][0] == pytest.approx(10 * lines["α"][0])          # after the first step, from 0
 
 
 def test_blow_up_remembers():

@@ -630,4 +630,6 @@ MUTANTS = {
 EQUIVALENT = {
     ("papers/dichotomy_of_control", "log(b.edge) - log(by_pair(b.edge)) - log(all_c) + log(by_pair(all_c))"):
         "what is left out is the same for every z, and the gradient by q is centred over z",
+    ("papers/entropy_control", "(lp - (m * lp).sum(1, keepdims=True)) * adv"):
+        "advantages have mean zero over the same steps: what is taken off lp meets them and is nothing",
 }
