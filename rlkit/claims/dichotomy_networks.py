@@ -193,7 +193,7 @@ def _gusts(seed, **changes):
 @claim(paper=PAPER + ", continuous control", scale="statistical", minutes=0.15,
        says="in gusts RCSL asks for the returns of the bold and lucky, and gets those of the bold; DoC is cautious")
 def in_gusts_doc_keeps_its_promise(seed):
-    return _in_gusts(_gusts(seed, runs=10, steps=400, games=60))   # of five, one that failed told too much
+    return _in_gusts(_gusts(seed, runs=10, steps=400, games=60))   # one fit in fifty stays half-way
 
 
 def _in_gusts(s, lead=0):
