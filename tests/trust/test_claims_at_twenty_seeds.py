@@ -1,4 +1,5 @@
-"""A claim holds for any seed: here for twenty that nobody chose, each claim that takes about a second."""
+"""A claim holds for any seed: here for twenty that nobody chose, each claim that takes about a second; for three of
+them if it is exact, where a seed only draws the example."""
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ CLAIMS = [pytest.param(f, id=f"{idea}-{name}") for idea in claims.ideas() for na
 @pytest.mark.slow
 @pytest.mark.parametrize("measure", CLAIMS)
 def test_a_claim_holds_for_twenty_seeds_that_nobody_chose(measure):
-    failed = [(int(seed), m) for seed in SEEDS if (m := measure(int(seed))).holds is False]
+    seeds = SEEDS[:3] if measure.claim.scale == "exact" else SEEDS
+    failed = [(int(seed), m) for seed in seeds if (m := measure(int(seed))).holds is False]
     assert not failed
 
 

@@ -3,7 +3,7 @@ tests must fail there (a crash counts, and so does a run that does not end).
 
     python tests/trust/test_mutants.py                        # all of them, two at a time: how many were caught
     python tests/trust/test_mutants.py papers/entropy_losses  # of one file
-    python tests/trust/test_mutants.py 60                     # so many, drawn
+    python tests/trust/test_mutants.py 40                     # so many, drawn
 """
 
 import compileall
@@ -30,7 +30,7 @@ HEAVY = ("numpy", "scipy.optimize", "scipy.special", "scipy.stats", "torch", "gy
          "hypothesis")
 PATIENCE = 120                           # s of a processor; the longest tests need a third of it
 SHARE = 0.95                             # of the mutants must be caught
-DRAW = 60                                # mutants that the long test tries
+DRAW = 40                                # mutants that the long test tries
 
 
 class Mutant(NamedTuple):
