@@ -271,9 +271,10 @@ def test_a_worker_killed_in_mid_run_costs_a_warning_and_time(tmp_path):
 def test_a_run_that_kills_every_worker_ends_the_study_and_the_others_are_kept(tmp_path):
     configs = [Config(k, str(tmp_path / "log"), dies="always" if k == 3 else "") for k in range(RUNS)]
     with pytest.warns(UserWarning, match="begin again, 2 at once"), \
-            pytest.raises(RuntimeError, match="killed again.* 1 of the runs are not finished, first seed 1"):
+            pytest.raises(RuntimeError, match="killed again.* [12] of the runs are not finished, first seed 1"):
         study.run(deadly, configs, [1], cache=tmp_path / "cache", n_jobs=2, progress=False)
-    assert len(kept(tmp_path / "cache")) == RUNS - 1 and max(begun(tmp_path / "log").values()) <= 2
+    assert RUNS - 2 <= len(kept(tmp_path / "cache")) < RUNS               # one beside it may have been under way
+    assert max(begun(tmp_path / "log").values()) <= 4                     # two pools that finish nothing end the study
 
 
 def deadly(cfg, rng, every=1):
