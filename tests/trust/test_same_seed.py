@@ -172,7 +172,8 @@ def untouched(by: str = ""):
         kind, keys, *rest = np.random.get_state()  # noqa: NPY002
         return (kind, keys.tobytes(), rest, random.getstate(), torch.get_rng_state().numpy().tobytes(),
                 torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled(), np.geterr(),
-                torch.are_deterministic_algorithms_enabled(), os.getcwd(), sorted(os.environ.items()))
+                torch.are_deterministic_algorithms_enabled(), os.getcwd(),
+                sorted(v for v in os.environ.items() if not v[0].startswith("TORCHINDUCTOR_")))  # torch's, at first use
 
     before = state()
     yield
