@@ -94,7 +94,7 @@ def kl_cov_on_policy_is_the_plain_loss(seed):
     return near(np.abs(one.look.pi - two.look.pi).max(), 0.0, 0.0, "the same floating-point numbers")
 
 
-@claim(paper="ours", scale="statistical",
+@claim(paper="ours", scale="statistical", minutes=0.1,
        says="a token of positive advantage cannot have a covariance above (-mean log π)·A_max; so the largest "
             "covariances are rare words in wrong answers, not what is confident and right")
 def largest_covariances_are_rare_words_of_wrong_answers(seed):
