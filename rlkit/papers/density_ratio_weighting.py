@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlkit.adam import Adam
 from rlkit.config import accept, check, knob
 from rlkit.trajectories import Dataset
 
@@ -77,7 +78,7 @@ def density_ratio(cfg: Config, data: Dataset, rng: np.random.Generator,
     pair, s, s2 = data.obs * A + data.action, data.obs, data.next_obs
     r = (data.reward - data.reward.min()) / (np.ptp(data.reward) or 1.0)
     theta = np.zeros((cfg.runs, S * A + S))                               # g, then f
-    m, v, run = np.zeros_like(theta), np.zeros_like(theta), np.arange(cfg.runs)[:, None]
+    adam, run = Adam(theta), np.arange(cfg.runs)[:, None]
     for step in range(1, cfg.steps + 1):
         i = rng.integers(data.m, size=(cfg.runs, cfg.batch))
         g, f, f_next = theta[run, pair[i]], theta[run, S * A + s[i]], theta[run, S * A + s2[i]]
@@ -87,8 +88,7 @@ def density_ratio(cfg: Config, data: Dataset, rng: np.random.Generator,
         np.add.at(grad, (run, pair[i]), by_z * (np.abs(g) < cfg.clip) + by_out)
         np.add.at(grad, (run, S * A + s[i]), by_z * (np.abs(f) < cfg.clip) + by_out)
         np.add.at(grad, (run, S * A + s2[i]), by_next)
-        m, v = m + 0.1 * (grad - m), v + 0.001 * (grad**2 - v)            # Adam, β = (0.9, 0.999)
-        theta = theta - cfg.lr * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
+        theta = adam.step(theta, grad, cfg.lr)
         if step % every == 0 or step == cfg.steps:
             z = np.clip(theta, -cfg.clip, cfg.clip)
             z = z[:, pair] + z[:, S * A + s]                              # [R, M]

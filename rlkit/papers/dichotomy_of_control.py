@@ -45,6 +45,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlkit.adam import Adam
 from rlkit.config import accept, check, knob
 from rlkit.envs import lottery, luck_tree, lucky_arms
 from rlkit.mdp import MDP, simulate, solve
@@ -227,19 +228,6 @@ def dichotomy(cfg: Config, rng: np.random.Generator, every: int = 10) -> Generat
             c = cost(rec, q, b, -cfg.beta if cfg.wrong_sign else cfg.beta, cfg.lam, cfg.method, energy)
             Q = adam.step(Q, q * (c - (q * c).sum(-1, keepdims=True)), cfg.alpha)           # w_i: Adam scales it away
             q = _softmax(Q)
-
-
-class Adam:
-    """Adam's memory of a gradient.  Source: Kingma & Ba (2015), with their β₁ = 0.9, β₂ = 0.999, ε = 1e-8."""
-
-    def __init__(self, x: np.ndarray):
-        self.m, self.v, self.t = np.zeros_like(x), np.zeros_like(x), 0
-
-    def step(self, x: np.ndarray, gradient: np.ndarray, alpha: float) -> np.ndarray:
-        self.t += 1
-        self.m = 0.9 * self.m + 0.1 * gradient
-        self.v = 0.999 * self.v + 0.001 * gradient**2
-        return x - alpha * self.m / (1 - 0.9**self.t) / (np.sqrt(self.v / (1 - 0.999**self.t)) + 1e-8)
 
 
 def sweep(cfg: Config, betas: np.ndarray, rng: np.random.Generator) -> tuple[Records, Book, np.ndarray, np.ndarray]:

@@ -44,7 +44,7 @@ def law(H: np.ndarray, R: np.ndarray) -> Law:
     H, R = np.asarray(H, float), np.asarray(R, float)
     span = np.ptp(np.exp(H)) if len(H) else 0.0
     if len(H) < LEAST:
-        return Law(None, np.nan, f"{len(H)} points so far, {LEAST} are needed for a fit")
+        return Law(None, np.nan, f"a fit needs {LEAST} points, so far there are {len(H)}")
     if span < SPAN:
         return Law(None, np.nan, f"e^H has moved by {span:.2f} only, {SPAN} are needed for a fit")
     try:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -170,6 +171,11 @@ class Page:
         self.cell(i).locator(".cm-content").click()
         self.page.keyboard.press("Shift+Enter")
 
+    def menu(self, name: str, item: str) -> None:
+        """Choose an item of one of Lab's menus; `item` is a regular expression for all of its words."""
+        self.page.get_by_role("menuitem", name=name, exact=True).click()
+        self.page.locator(".lm-Menu-itemLabel").get_by_text(re.compile(f"^{item}$")).first.click()
+
     def panel(self, i: int = 0):
         return self.page.locator(".rlkit-panel").nth(i)
 
@@ -209,6 +215,15 @@ def _opener(lab, browser):
 def open_page(lab, browser):
     """open_page(notebook, width=1300, height=900) -> Page; closed, with its kernels, after the test."""
     yield from _opener(lab, browser)
+
+
+@pytest.fixture(scope="module")
+def apart(browser, tmp_path_factory):
+    """(a Lab of its own, its open_page): what is opened there stays open until the last test of the file."""
+    lab = Lab(tmp_path_factory.mktemp("apart"))
+    for opened in _opener(lab, browser):
+        yield lab, opened
+    lab.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """The panel under abuse, in a real browser: whatever is done to it, it stays alive, says what is wrong, and ends."""
 
-import re
+import time
 
 import psutil
 import pytest
@@ -10,6 +10,67 @@ pytestmark = pytest.mark.browser
 STATE = "document.querySelector('.rlkit-panel').dataset.rlkitState"
 STEP = "Number(document.querySelector('.rlkit-panel').dataset.rlkitStep)"
 FLAT = 1.1  # memory afterwards, against memory after warming up
+TEN_MINUTES = 600
+PANEL = """
+import learning as L
+from rlkit import live
+panel = live.Panel(L.lasting, L.Config(steps=100_000), L.draw, title="abused", every=10)
+panel
+"""
+
+
+def started(page, cell=0) -> None:
+    page.run_cell(cell)
+    page.ready(timeout=45_000)
+    runs(page)
+
+
+def runs(page) -> None:
+    page.panel().locator(".rlkit-run").click()
+    page.until(f"{STATE} === 'running' && {STEP} > 50", 45_000)
+
+
+def goes_on(page) -> None:
+    step = page.page.evaluate(STEP)
+    page.until(f"{STATE} === 'running' && {STEP} > {step}", 45_000)
+
+
+def meter(page, process):
+    """A function: shares of a core that kernel and page took since now. CPU time does not depend on who else works."""
+    cdp = page.page.context.new_cdp_session(page.page)
+    cdp.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def spent():
+        page_s = {m["name"]: m["value"] for m in cdp.send("Performance.getMetrics")["metrics"]}["TaskDuration"]
+        return time.monotonic(), sum(process.cpu_times()[:2]), page_s
+
+    began, *before = spent()
+
+    def shares() -> tuple[float, float]:
+        now, *after = spent()
+        return tuple((b - a) / (now - began) for a, b in zip(before, after))
+
+    return shares
+
+
+def busy(page, process, seconds: float) -> tuple[float, float]:
+    """The shares over so many seconds."""
+    shares = meter(page, process)
+    page.page.wait_for_timeout(1000 * seconds)
+    return shares()
+
+
+@pytest.fixture(scope="module")
+def left_alone(apart):
+    """(page, meter, when it began) of a tab whose run is over; it stands there while the monkeys play elsewhere."""
+    lab, open_page = apart
+    lab.notebook("left", PANEL.replace("100_000", "600"), GAUGE)
+    page = open_page("left")
+    started(page)
+    page.until(f"{STATE} === 'done'", 45_000)
+    kernel = psutil.Process(gauge(page, 1)["pid"])
+    page.page.wait_for_timeout(2000)
+    return page, meter(page, kernel), time.monotonic()
 
 
 def no_dead_control(page) -> int:
@@ -105,41 +166,13 @@ def test_sixty_random_pokes_leave_every_control_alive_and_one_run(lab, open_page
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("left_alone")
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_two_hundred_random_pokes_leave_every_control_alive_one_run_and_no_memory(lab, open_page, chapter, merit):
     monkey_on(lab, open_page, chapter, 3, 70, 2, merit)
 
 
 # -- the kernel, the page and the line between them ------------------------------------------------------------------
-
-PANEL = """
-import learning as L
-from rlkit import live
-panel = live.Panel(L.lasting, L.Config(steps=100_000), L.draw, title="abused", every=10)
-panel
-"""
-
-
-def started(page, cell=0) -> None:
-    page.run_cell(cell)
-    page.ready(timeout=45_000)
-    runs(page)
-
-
-def runs(page) -> None:
-    page.panel().locator(".rlkit-run").click()
-    page.until(f"{STATE} === 'running' && {STEP} > 50", 45_000)
-
-
-def goes_on(page) -> None:
-    step = page.page.evaluate(STEP)
-    page.until(f"{STATE} === 'running' && {STEP} > {step}", 45_000)
-
-
-def menu(page, name: str, item: str) -> None:
-    """An item of one of Lab's menus; `item` is a regular expression for all of its words."""
-    page.page.get_by_role("menuitem", name=name, exact=True).click()
-    page.page.locator(".lm-Menu-itemLabel").get_by_text(re.compile(f"^{item}$")).first.click()
 
 
 def test_interrupt_reload_cells_rerun_and_restart_in_mid_run_leave_one_run_alive(lab, open_page):
@@ -150,7 +183,7 @@ def test_interrupt_reload_cells_rerun_and_restart_in_mid_run_leave_one_run_alive
     # interrupt: the cell ends, the run does not
     page.run_cell(1)
     page.until("document.querySelector('.jp-Notebook').textContent.includes('[*]')")
-    menu(page, "Kernel", "Interrupt Kernel")
+    page.menu("Kernel", "Interrupt Kernel")
     page.page.get_by_text("KeyboardInterrupt").first.wait_for(timeout=45_000)
     goes_on(page)
 
@@ -171,7 +204,7 @@ def test_interrupt_reload_cells_rerun_and_restart_in_mid_run_leave_one_run_alive
 
     # restart in mid-run: the run is gone with its kernel, and the cell makes another
     runs(page)
-    menu(page, "Kernel", "Restart Kernel…")
+    page.menu("Kernel", "Restart Kernel…")
     page.page.locator(".jp-Dialog .jp-mod-accept").click()
     page.page.locator(".jp-Dialog").wait_for(state="detached")
     page.connected("abused")
@@ -215,20 +248,15 @@ def test_a_line_that_is_cut_for_ten_seconds_leaves_the_panel_alive(lab, open_pag
     cut_for(lab, open_page, 10, merit)
 
 
-def busy(page, process, seconds: float) -> tuple[float, float]:
-    """Shares of a core that the kernel and the page take from now on; CPU time does not depend on who else works."""
-    cdp = page.page.context.new_cdp_session(page.page)
-    cdp.send("Performance.enable", {"timeDomain": "threadTicks"})
-
-    def spent():
-        page_s = {m["name"]: m["value"] for m in cdp.send("Performance.getMetrics")["metrics"]}["TaskDuration"]
-        return sum(process.cpu_times()[:2]), page_s
-
-    before = spent()
-    page.page.wait_for_timeout(1000 * seconds)
-    after = spent()
-    cdp.detach()
-    return tuple((b - a) / seconds for a, b in zip(before, after))
+@pytest.mark.slow
+def test_a_tab_left_for_ten_minutes_after_its_run_costs_nothing_and_still_answers(left_alone, merit):
+    page, shares, since = left_alone
+    page.page.wait_for_timeout(max(0, 1000 * (since + TEN_MINUTES - time.monotonic())))
+    kernel_share, page_share = merit[f"CPU of a tab left for {time.monotonic() - since:.0f} s"] = shares()
+    assert kernel_share < 0.005 and page_share < 0.03
+    assert len(gauge(page, 1)["threads"]) == 1
+    runs(page)
+    assert page.console == []
 
 
 def test_a_finished_run_costs_nothing_and_one_whose_cell_is_deleted_is_paused(lab, open_page, merit):
@@ -248,7 +276,7 @@ def test_a_finished_run_costs_nothing_and_one_whose_cell_is_deleted_is_paused(la
     page.panel(1).locator(".rlkit-run").click()
     page.until("document.querySelectorAll('.rlkit-panel')[1].dataset.rlkitState === 'running'", 45_000)
     page.cell(1).locator(".jp-InputPrompt").first.click()
-    menu(page, "Edit", "Delete Cells?")
+    page.menu("Edit", "Delete Cells?")
     page.until("document.querySelectorAll('.rlkit-panel').length === 1")
     for _ in range(60):
         shares = busy(page, kernel, 2)
@@ -270,7 +298,7 @@ def test_run_all_twice_and_cells_out_of_order_leave_one_run_alive(lab, open_page
     page.run_cell(1)  # before its time: Python says so
     page.page.get_by_text("NameError").first.wait_for(timeout=60_000)
     for _ in range(2):
-        menu(page, "Run", "Run All Cells")
+        page.menu("Run", "Run All Cells")
     assert len(gauge(page, 2)["threads"]) == 1
     page.ready(timeout=45_000)
     page.until(f"{STATE} === 'idle' && {STEP} === 10", 45_000)

@@ -144,8 +144,7 @@ def test_run_all_shows_the_picture_before_the_later_cells_are_done(lab, open_pag
     """On ipykernel 6 nothing that the browser says reaches the kernel until they are: the picture must not need it."""
     lab.notebook("run-all", PANEL + "\nNone", "panel", SLEEP, SLEEP.replace("slept", "slept again"))
     page = open_page("run-all")
-    page.page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.page.get_by_text("Run All Cells", exact=True).click()
+    page.menu("Run", "Run All Cells")
     page.ready()
     assert page.page.get_by_text("slept again", exact=True).count() == 0
 
@@ -158,8 +157,7 @@ def test_what_is_drawn_while_the_page_shows_later_cells_has_its_words(lab, open_
     end = "import time; time.sleep(3); print('the end')"
     lab.notebook("above", tall, PANEL, tall, EXPLORER, tall, plot, *[tall] * 3, end)
     page = open_page("above")
-    page.page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.page.locator(".lm-Menu-itemLabel").get_by_text("Run All Cells", exact=True).click()
+    page.menu("Run", "Run All Cells")
     page.page.get_by_text("the end", exact=True).wait_for(timeout=60_000)
     page.until("document.querySelectorAll('.rlkit-plot').length === 3")
     page.page.wait_for_timeout(1000)

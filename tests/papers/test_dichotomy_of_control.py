@@ -257,18 +257,6 @@ def test_bayes_on_ice_is_one_soft_step_of_the_behaviour():
 
 # ---- the learner
 
-def test_adam_is_torchs():
-    rng = RNG(0)
-    x, ours = rng.normal(size=7), doc.Adam(np.zeros(7))
-    twin = torch.tensor(x, requires_grad=True)
-    theirs = torch.optim.Adam([twin], lr=0.03)
-    for _ in range(5):
-        gradient = rng.normal(size=7)
-        x, twin.grad = ours.step(x, gradient, 0.03), torch.tensor(gradient)
-        theirs.step()
-        assert x == pytest.approx(twin.detach().numpy(), rel=1e-12)
-
-
 @pytest.mark.parametrize("method", ["DoC", "VAE"])
 @pytest.mark.parametrize("lam", [0.0, 1.3])
 def test_the_gradient_is_that_of_automatic_differentiation(method, lam):

@@ -33,10 +33,10 @@ def test_r2_is_the_squared_correlation_as_of_any_line_by_least_squares():
 
 
 @pytest.mark.parametrize("H, R, words", [
-    (H[:5], np.linspace(0, 1, 5), "5 points so far"),
+    (H[:5], np.linspace(0, 1, 5), "a fit needs 8 points, so far there are 5"),
     (0.5 + H / 20, np.linspace(0, 1, 20), "e\\^H has moved by"),
     (H, np.linspace(1, 0, 20), "no trade-off visible"),
-    ([], [], "0 points"),
+    ([], [], "there are 0"),
 ])
 def test_too_little_is_refused_with_words(H, R, words):
     import re

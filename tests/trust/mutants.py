@@ -20,6 +20,7 @@ TESTS = {
     "measures": "tests/test_measures.py",
     "empirical": "tests/test_empirical.py",
     "improve": "tests/test_improve.py",
+    "adam": "tests/test_adam.py",
     "nets": "tests/test_nets.py",
     "transformer": "tests/test_transformer.py",
     "offline/shared": "tests/test_offline.py",
@@ -188,6 +189,11 @@ MUTANTS = {
         ("(gamma * _dense(model) * go_on[:, None, None] * go_on)", "(gamma * _dense(model) * go_on[:, None, None])",
          "the end has a value"),
         ("z - z.max(-1, keepdims=True))\n    return p / p", "z)\n    return p / p", "no maximum taken out: overflow"),
+    ],
+    "adam": [
+        ("0.9 * self.m + 0.1 * gradient", "gradient", "no memory of the gradient"),
+        ("0.001 * gradient**2", "0.001 * np.abs(gradient)", "the gradient's size, not its square"),
+        ("alpha * self.m / (1 - 0.9**self.t)", "alpha * self.m", "the mean is not freed of its start at 0"),
     ],
     "nets": [
         ("bound = W.shape[1] ** -0.5", "bound = W.shape[2] ** -0.5", "first weights scaled by outputs, not inputs"),

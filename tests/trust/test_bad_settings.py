@@ -2,21 +2,17 @@
 
 import math
 import re
-import sys
 import warnings
 from dataclasses import fields, replace
 from decimal import Decimal
 from fractions import Fraction
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
+from learners import configs, learners, small, start
 
 from rlkit.live.runs import Diverged, Run
-
-sys.path.insert(0, str(Path(__file__).parent))
-from learners import configs, learners, small, start  # noqa: E402
 
 CONFIGS, LEARNERS = configs(), learners()
 INF, NAN = math.inf, math.nan

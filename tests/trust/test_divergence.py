@@ -4,17 +4,14 @@ import ast
 import math
 import pickle
 import re
-import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from learners import DATA, learners, small, start
 
 from rlkit.live.runs import Diverged, Run
-
-sys.path.insert(0, str(Path(__file__).parent))
-from learners import DATA, learners, small, start  # noqa: E402
 
 LEARNERS = learners()
 ABSURD = 1e30

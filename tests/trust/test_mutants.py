@@ -21,8 +21,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from mutants import EQUIVALENT, MUTANTS, TESTS
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -4,9 +4,7 @@
 `claims` and `quick` for learners: what each claim has measured.
 """
 
-import dataclasses
 import functools
-import hashlib
 import importlib
 import inspect
 import json
@@ -17,10 +15,10 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
-import gymnasium
 import numpy as np
 import pytest
 import torch
+from digest import digest
 
 import rlkit.offline
 import rlkit.papers
@@ -105,33 +103,6 @@ LEARNERS = {
     "learn_price": settled(martingale_option.learn_price, martingale_option.OptionConfig(steps=20)),
     "portfolio": settled(martingale_portfolio.portfolio, martingale_portfolio.PortfolioConfig(lots=6)),
 }
-
-
-# ---------------------------------------------------------------------------------------------- digests
-
-def feed(h, x) -> None:
-    """All the numbers of x, whatever holds them, by their bytes."""
-    if isinstance(x, np.ndarray) or hasattr(x, "numpy"):
-        x = np.asarray(x)
-        h.update(f"{x.dtype}{x.shape}".encode() + x.tobytes())
-    elif dataclasses.is_dataclass(x):
-        feed(h, [getattr(x, f.name) for f in dataclasses.fields(x)])
-    elif isinstance(x, dict):
-        feed(h, [*x.items()])
-    elif isinstance(x, (tuple, list)):
-        h.update(f"{type(x).__name__}{len(x)}".encode())
-        for part in x:
-            feed(h, part)
-    elif x is None or isinstance(x, (bool, int, float, str, np.generic, gymnasium.Space)):
-        h.update(repr(x).encode())
-    else:
-        raise TypeError(f"a snapshot holds a {type(x).__name__}: say here what its numbers are")
-
-
-def digest(x) -> str:
-    h = hashlib.sha256()
-    feed(h, x)
-    return h.hexdigest()[:16]
 
 
 def learned(name: str, seed: int = 0, every: int = 3) -> str:

@@ -1,0 +1,140 @@
+"""Presets of every panel of the course: each, taken up while each other one runs, shows what it shows when alone."""
+
+import ast
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import networkx as nx
+import pytest
+from digest import digest
+
+from rlkit import live
+from rlkit.config import needs_restart
+from rlkit.live.runs import Diverged, Run
+from rlkit.live.spec import plain, spec
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+CHAPTERS = sorted(p.stem for p in (NOTEBOOKS / "text").glob("[0-9]*.py"))
+DIVERGES = "No limit"                    # the preset that is there to be seen diverging
+PATIENCE = 180                           # s for one answer of a panel
+
+
+def names(cell: str) -> tuple[set, set]:
+    """(names that a cell makes, names that it reads)."""
+    made, read = set(), set()
+    for node in ast.walk(ast.parse(cell)):
+        if isinstance(node, ast.Name):
+            (read if isinstance(node.ctx, ast.Load) else made).add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            made.add(node.name)
+        elif isinstance(node, ast.alias):
+            made.add((node.asname or node.name).split(".")[0])
+    return made, read
+
+
+def needed(cells: list[str]) -> list[str]:
+    """The cells that show a panel, and those that make what they use."""
+    kept, wanted = [], set()
+    for cell in reversed(cells):
+        made, read = names(cell)
+        if "live.Panel(" in cell or "live.Explorer(" in cell or made & wanted:
+            kept.append(cell)
+            wanted |= read
+    return kept[::-1]
+
+
+@pytest.fixture
+def panels(monkeypatch):
+    """panels(chapter) -> all its panels, made by its own cells, not shown, with more than one preset."""
+    made = []
+
+    def of(chapter: str) -> list:
+        for kind in (live.Panel, live.Explorer):
+            def recorded(self, *args, begin=kind.__init__, **kwargs):
+                begin(self, *args, **kwargs)
+                made.append(self)
+            monkeypatch.setattr(kind, "__init__", recorded)
+        monkeypatch.syspath_prepend(NOTEBOOKS)
+        space = {"__name__": "__main__"}
+        cells = [c.source for c in jupytext.read(NOTEBOOKS / "text" / f"{chapter}.py").cells if c.cell_type == "code"]
+        for cell in needed(cells):
+            exec(compile(cell, chapter, "exec"), space)
+        return [p for p in made if len(p._driver.presets) > 1]
+
+    yield of
+    for p in made:
+        p.close()
+
+
+def first(panel, cfg) -> str:
+    """What a panel of these settings shows first, by itself: a digest of the snapshot, or of an Explorer's picture."""
+    run = panel._run
+    if run.sweeps:
+        return digest(plain(spec(run.picture(cfg))))
+    alone = Run(run.learner, run.draw, cfg, run._total, run.every)
+    try:
+        alone.reset(cfg)
+    except Diverged:
+        pass
+    shown = digest(alone.history[0])
+    alone.close()
+    return shown
+
+
+def plays(panel) -> None:
+    """Run, until there is something that another preset could spoil."""
+    panel.run()
+    end = time.monotonic() + PATIENCE
+    while not (panel.state in ("done", "error") or panel.state == "running" and panel._run.played > 0):
+        assert time.monotonic() < end, f"{panel._title} does not begin: {panel.status}"
+        time.sleep(0.002)
+
+
+def takes_up(panel, name: str, cfg, alone: str) -> str | None:
+    """Press a preset in mid-run. What is wrong with what the panel then shows; None: nothing.  alone: `first` of it."""
+    run, before = panel._run, panel._run.cfg
+    was, running, step = run.history[:1], panel.state == "running", run.step
+    panel.preset(name)
+    (panel.pause if run.sweeps else panel.step)()
+    if not panel.wait(PATIENCE):
+        return "does not answer"
+    if run.sweeps:
+        if run.name:                                            # a notch or two may have passed meanwhile: put it back
+            panel.set(**{run.name: getattr(cfg, run.name)})
+            assert panel.wait(PATIENCE)
+        shown = digest(plain(spec(panel._driver.figure)))
+    else:
+        anew = run.history[0] is not was[0]
+        if needs_restart(cfg, before) and not anew:
+            return "goes on where it has to begin anew"
+        if not anew and run.step <= step and running:
+            return "stands still"
+        shown = digest(run.history[0]) if anew else None
+    if panel.state == "error" and not (name == DIVERGES and "then Reset" in panel.status):
+        return panel.status
+    if panel.cfg != cfg:
+        return f"has other settings: {panel.cfg}"
+    return None if shown in (None, alone) else "shows something else than alone"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_each_preset_taken_up_while_each_other_one_runs_shows_what_it_shows_alone(chapter, panels, capsys):
+    """A walk over each ordered pair once."""
+    wrong, pairs = [], 0
+    for panel in panels(chapter):
+        presets, began = panel._driver.presets, time.monotonic()
+        walk = list(nx.eulerian_circuit(nx.complete_graph(list(presets), nx.DiGraph)))
+        alone = {name: first(panel, cfg) for name, cfg in presets.items()}
+        panel.preset(walk[0][0])
+        for a, b in walk:
+            plays(panel)
+            if problem := takes_up(panel, b, presets[b], alone[b]):
+                wrong.append(f"{panel._title}: {b} after {a} {problem}")
+        pairs += len(walk)
+        panel.close()
+        with capsys.disabled():
+            print(f"\n{panel._title}: {len(walk)} pairs, {time.monotonic() - began:.1f} s", file=sys.__stderr__)
+    assert wrong == [] and pairs > 0
