@@ -430,7 +430,7 @@ def lab(args):
     os.execve(PYTHON, [PYTHON] + cmd, clean_env(JUPYTER_TOKEN=token))    # Ctrl-C then speaks to JupyterLab alone
 
 
-TWO = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations=15"]
+TWO = ["-n", "2", "--no-loadscope-reorder", "--durations=15", "--dist"]        # at once, and what goes together
 
 
 def test(args):
@@ -439,7 +439,7 @@ def test(args):
         return ended
     env = dict(BROWSER_PATH=chromium(), OMP_NUM_THREADS="1")
     statuses = []
-    for kind, how in {"not browser": TWO, "browser": ["--durations=15"]}.items():
+    for kind, how in {"not browser": [*TWO, "loadfile"], "browser": ["--durations=15"]}.items():
         statuses.append(run("-m", "pytest", "-m", f"not slow and {kind}", *how, *args, **env))
         if statuses[-1] in (2, 130):                           # interrupted
             return statuses[-1]
@@ -451,7 +451,7 @@ def bench(args):
 
 
 def soak(args):
-    return run("-m", "pytest", "-m", "slow", *TWO, *args, BROWSER_PATH=chromium(), OMP_NUM_THREADS="1")
+    return run("-m", "pytest", "-m", "slow", *TWO, "loadgroup", *args, BROWSER_PATH=chromium(), OMP_NUM_THREADS="1")
 
 
 TARGETS = {                                                    # name: (requirements, what to do)

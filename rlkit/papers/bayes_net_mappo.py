@@ -61,14 +61,14 @@ class Config:
     graph: str = knob("learned", choices=GRAPHS, restart=True,
                       says="graph: nobody is told, all before it, by chance, or as a network learns")
     density: float = knob(1.0, 0.0, 1.0, symbol="η", least=0, most=1,
-                          says="target share of edges; of a random graph the probability of each")
+                          says="target share of edges: of a random graph the probability of each")
     alpha: float = knob(0.0, 0.0, 2.0, symbol="α", least=0,
                         says="price of density: what missing the target costs; 0 sets none")
     anneal: bool = knob(False, says="anneal: the target falls to 0 between 40 % and 70 % of the run, then α rises to 1")
     lr: float = knob(2e-3, 1e-4, 2e-2, log=True, above=0, step=True, says="learning rate: Adam's step")
     entropy: float = knob(0.01, 0.0, 1.0, least=0, says="entropy bonus: for acting at random")
     cool: float = knob(0.0, 0.0, 1.0, least=0, most=1,
-                       says="share of the run over which the bonus falls to 0.005; 0: it stays as it is")
+                       says="fall of the bonus: share of the run over which it falls to 0.005; 0: it stays as it is")
     resample: bool = knob(False, says="re-sample parents: the broken bookkeeping, new parents' actions in the update")
     clip: float = knob(0.2, 0.05, 0.5, symbol="ε", above=0, most=math.inf, says="the ratio counts within 1 ± ε")
     gamma: float = knob(0.99, 0.9, 1.0, symbol="γ", least=0, most=1, says="discount per step")

@@ -40,7 +40,7 @@ from rlkit.validation import still_finite
 class Config:
     slip: float = knob(2 / 3, 0.0, 2 / 3, symbol="slip", least=0, most=1, restart=True,
                        says="luck: probability that a move goes to one side instead")
-    request: float = knob(1.0, 0.0, 1.0, symbol="R̂", says="return asked for when acting; 0 and 1 are in the data")
+    request: float = knob(1.0, 0.0, 1.0, symbol="R̂", says="return asked for: when acting; 0 and 1 are in the data")
     decode: str = knob("draw", choices=("draw", "best"), says="actions drawn from π, or always the likeliest")
     K: int = knob(4, 1, 16, symbol="K", unit="steps", least=1, restart=True, says="context")
     n: int = knob(1000, 200, 4000, symbol="N", log=True, unit="episodes", least=30, restart=True, says="data size")
@@ -51,7 +51,7 @@ class Config:
     batch: int = knob(128, 16, 512, log=True, unit="windows", least=1, says="windows an update")
     width: int = knob(32, 16, 64, log=True, unit="numbers", most=2048, least=2, restart=True, says="size of a token")
     layers: int = knob(2, 1, 3, least=1, restart=True, says="blocks")
-    games: int = knob(200, 50, 2000, log=True, least=1, says="games played by each run at each look")
+    games: int = knob(200, 50, 2000, log=True, least=1, says="games: played by each run at each look")
     steps: int = knob(400, 50, 2000, log=True, least=1, restart=True, says="updates")
     runs: int = knob(3, 1, 8, symbol="R", least=1, restart=True, says="datasets and networks")
     seed: int = knob(0, 0, 99, least=0, restart=True, says="which random numbers")

@@ -47,17 +47,17 @@ class Config:
     sigma: float = knob(2.0, 0.0, 4.0, symbol="σ", unit="N m", least=0, most=1000, restart=True,
                         says="luck: size of the gusts")
     lean: float = knob(0.42, 0.36, 0.5, symbol="θ at the start", unit="rad", least=0, most=3, restart=True,
-                       says="further down the bold need more luck; below 0.41 full torque holds it in still air")
+                       says="lean: further down the bold need more luck; below 0.41 full torque holds it in still air")
     beta: float = knob(30.0, 0.0, 100.0, symbol="β", least=0, says="price of a nat of luck in z")
     lam: float = knob(3.0, 0.0, 10.0, symbol="λ", least=0, says="wish for return: what z gains by foretelling it")
     sign: int = knob(1, choices=(1, -1), says="sign of q: 1 descends what f climbs, -1 is the known mistake")
     Z: int = knob(4, 2, 8, symbol="Z", least=1, restart=True, says="codes")
     n: int = knob(300, 100, 1000, symbol="N", log=True, unit="episodes", least=20, restart=True, says="data size")
-    at_once: int = knob(2, 1, 20, unit="steps", least=1, says="steps of each episode in a minibatch")
+    at_once: int = knob(2, 1, 20, unit="steps", least=1, says="steps at once: of each episode in a minibatch")
     lr: float = knob(1e-2, 1e-4, 3e-2, log=True, symbol="lr", above=0, step=True,
                      says="Adam's first step; it falls to 0")
     hidden: int = knob(64, 16, 128, log=True, most=4096, least=1, restart=True, says="width of the hidden layers")
-    games: int = knob(100, 20, 1000, log=True, least=2, says="games each policy plays at each look")
+    games: int = knob(100, 20, 1000, log=True, least=2, says="games: each policy plays them at each look")
     steps: int = knob(600, 100, 3000, log=True, least=1, restart=True, says="updates")
     runs: int = knob(5, 1, 16, symbol="R", least=1, restart=True, says="datasets and networks")
     seed: int = knob(0, 0, 99, least=0, restart=True, says="which random numbers")

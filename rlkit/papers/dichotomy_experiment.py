@@ -36,7 +36,7 @@ def in_words(world: str, rec: Records) -> list[str]:
 
 
 class Curves(NamedTuple):
-    p: np.ndarray                # [P] how much luck
+    p: np.ndarray                # [P] how much luck; cfg.p is one of them
     asked: np.ndarray            # [P] what return-conditioned learning earns, asked for `request` of the best return
     best: np.ndarray             # [P] the optimum, which a clean latent contains and promises
     bc: np.ndarray               # [P] what the data earn
@@ -54,7 +54,7 @@ def curves(cfg: Config, points: int = 41, prices: int = 14, runs: int = 4) -> Cu
     """Exact, in a small world: requests along p, and the latent learned at each price β of luck at cfg.p."""
     if cfg.world == "lake":
         raise ValueError("the lake has too many episodes to enumerate; choose arms, lottery or tree, or run the panel")
-    ps, rows = np.linspace(0.01, 0.5 if cfg.world == "arms" else 1.0, points), []
+    ps, rows = np.union1d(np.linspace(0.01, 0.99 if cfg.world == "arms" else 1.0, points), cfg.p), []
     for p in ps:
         mdp, behaviour, horizon = small_world(replace(cfg, p=float(p)))
         pays = mdp.reward[mdp.P > 0]

@@ -52,7 +52,7 @@ class GaussianConfig:
     sigma: float = knob(1.0, 0.2, 2.0, symbol="σ", above=0, restart=True, says="spread of z at the start")
     K: int = knob(100, 1, 300, log=True, symbol="K", least=1, says="latents drawn to choose from")
     f_steps: int = knob(3, 1, 10, least=1, says="steps of f for each step of q and π")
-    batch: int = knob(64, 8, 256, log=True, least=1, says="latents drawn for each of the four (arm, pay) cells")
+    batch: int = knob(64, 8, 256, log=True, least=1, says="batch: latents drawn for each of the four (arm, pay) cells")
     lr: float = knob(5e-3, 1e-4, 3e-2, log=True, symbol="lr", above=0, step=True, says="Adam's step")
     hidden: int = knob(32, 8, 64, log=True, most=4096, least=1, restart=True, says="width of the two hidden layers")
     steps: int = knob(600, 100, 3000, log=True, least=1, restart=True, says="updates")
@@ -166,7 +166,7 @@ class LakeConfig:
     eps: float = knob(0.2, 0.0, 1.0, symbol="ε", least=0, most=1, restart=True, says="random moves in the data")
     n: int = knob(1000, 200, 4000, symbol="N", log=True, unit="episodes", least=30, restart=True, says="data size")
     Z: int = knob(8, 2, 16, symbol="Z", least=1, restart=True, says="codes")
-    ramp: int = knob(200, 0, 600, unit="steps", least=0, says="β grows to its value over this many updates")
+    ramp: int = knob(200, 0, 600, unit="steps", least=0, says="ramp of β: updates until it has its value")
     f_steps: int = knob(5, 1, 20, least=1, says="steps of f for each step of q and π")
     lr: float = knob(5e-3, 1e-4, 3e-2, log=True, symbol="lr", above=0, step=True, says="Adam's step of q and π")
     lr_f: float = knob(0.05, 1e-3, 0.2, log=True, symbol="lr of f", above=0, step=True,

@@ -43,29 +43,29 @@ class ControlConfig:
 
     method: str = knob("policy iteration", choices=METHODS, restart=True, says="how the condition is used")
     world: str = knob("discounted", choices=("discounted", "ergodic"), restart=True,
-                      says="ours, with β = ½; or the sequel's, paid per unit time, where the action moves the noise")
+                      says="world: ours, with β = ½; or the sequel's, paid per unit time, the action moves the noise")
     dt: float = knob(0.05, 0.005, 0.25, log=True, symbol="Δt", unit="time", above=0, restart=True,
-                     says="mesh of the time grid; an action is held for a step")
+                     says="mesh of the time grid: an action is held for a step")
     T: float = knob(20.0, 2.0, 40.0, log=True, symbol="T", unit="time", above=0, restart=True,
-                    says="length of a path of the stored batch")
+                    says="length of a path: in the stored batch")
     n: int = knob(200, 20, 2000, log=True, symbol="N", unit="paths", least=2, restart=True,
                   says="paths of the stored batch")
     explore: float = knob(1.0, 0.1, 3.0, log=True, symbol="sd of u", above=0, restart=True,
-                          says="spread of the batch's actions, N(0, sd²): they need not be good, only different")
+                          says="spread of the actions: of the batch, N(0, sd²); they need not be good, only different")
     temperature: float = knob(0.1, 0.01, 1.0, log=True, symbol="τ", above=0, restart=True,
-                              says="price of entropy (γ in the sequels); policy iteration takes τ = 0")
+                              says="price of entropy: γ in the sequels; policy iteration takes τ = 0")
     iterations: int = knob(5, 1, 10, least=1, restart=True, says="rounds of policy iteration")
     steps: int = knob(4000, 100, 10_000, log=True, least=1, restart=True, says="updates of the other two methods")
     alpha: float = knob(1.0, 0.01, 5.0, log=True, symbol="α", above=0, step=True,
-                        says="step size of J and V at the beginning")
+                        says="step size of J and V: at the beginning")
     alpha_q: float = knob(1.0, 0.01, 5.0, log=True, symbol="α_q", above=0, step=True,
                           says="step size of q, or of the policy")
     tau: float = knob(200.0, 1.0, 1000.0, log=True, symbol="j₀", unit="updates", above=0, most=math.inf,
-                      says="step sizes fall as (1 + j/j₀)^-⅔; inf leaves them constant")
+                      says="fall of the step sizes: as (1 + j/j₀)^-⅔; inf leaves them constant")
     batch: int = knob(128, 8, 1024, log=True, symbol="B", least=1, restart=True,
                       says="samples of an update: drawn from the batch, or chains that act")
     life: float = knob(2.0, 0.5, 100.0, log=True, unit="time", above=0, most=math.inf, restart=True,
-                       says="mean time after which a chain of the actor-critic begins anew from N(0, 1); inf: never")
+                       says="life of a chain: mean time after which one of the actor-critic begins anew; inf: never")
     clip: float = knob(0.01, 0.001, 1.0, log=True, above=0, most=math.inf,
                        says="longest step of the actor-critic: where the action moves the noise, tails are heavy; "
                             "inf: no limit")

@@ -27,12 +27,12 @@ from rlkit.papers.martingale_td import quadratic_variation
 @dataclass(frozen=True)
 class OptionConfig:
     S0: float = knob(1.0, 0.7, 1.4, symbol="S₀", least=1e-3, most=1e3, restart=True,
-                     says="price of the stock; the strike is 1")
+                     says="price of the stock: the strike is 1")
     sigma: float = knob(0.2, 0.05, 0.6, symbol="σ", least=1e-3, most=10, restart=True,
                         says="volatility of the stock, the truth")
     rate: float = knob(0.05, 0.0, 0.15, symbol="r", unit="1/year", least=0, most=10, restart=True, says="interest")
     mu: float = knob(0.05, -0.2, 0.4, symbol="μ", unit="1/year", least=-10, most=10, restart=True,
-                     says="drift of the data; a price is learned where μ = r, elsewhere an expectation")
+                     says="drift of the data: a price is learned where μ = r, elsewhere an expectation")
     T: float = knob(1.0, 0.1, 2.0, symbol="T", unit="years", above=0, most=100, restart=True, says="time to expiry")
     K: int = knob(52, 4, 252, log=True, unit="steps", least=1, restart=True, says="grid: 12 months, 52 weeks, 252 days")
     n: int = knob(2000, 100, 8000, log=True, symbol="N", unit="paths", least=2, restart=True, says="sampled paths")

@@ -48,7 +48,7 @@ class PortfolioConfig:
     riskless: float = knob(0.0, 0.0, 0.05, symbol="r_f", unit="1/year", least=-10, most=10, restart=True,
                            says="riskless rate; ours")
     x0: float = knob(1.0, symbol="x₀", restart=True, says="wealth at the start")
-    z: float = knob(1.4, 1.05, 2.0, symbol="z", restart=True, says="target for mean wealth after a year")
+    z: float = knob(1.4, 1.05, 2.0, symbol="z", restart=True, says="target for mean wealth: after a year")
     critic: str = knob("CTD", choices=("CTD", "MSTDE"), restart=True, says="how the critic learns; one actor")
     temperature: float = knob(0.1, 0.01, 1.0, log=True, symbol="τ", above=0, restart=True, says="price of entropy")
     alpha_theta: float = knob(0.1, 1e-3, 1.0, log=True, symbol="α_θ", above=0, step=True,
@@ -56,7 +56,7 @@ class PortfolioConfig:
     alpha_phi: float = knob(0.1, 1e-3, 1.0, log=True, symbol="α_φ", above=0, step=True, says="step size of the policy")
     alpha_w: float = knob(0.05, 1e-3, 1.0, log=True, symbol="α_w", above=0, step=True,
                           says="step size of the multiplier")
-    wait: int = knob(10, 1, 50, least=1, says="lots between two moves of the multiplier")
+    wait: int = knob(10, 1, 50, least=1, says="patience: lots between two moves of the multiplier")
     days: int = knob(252, 12, 252, log=True, symbol="T/Δt", least=1, restart=True, says="trades in the year")
     paths: int = knob(128, 16, 512, log=True, symbol="N", least=2, restart=True, says="years in a lot")
     lots: int = knob(300, 50, 20_000, log=True, least=1, restart=True, says="updates")

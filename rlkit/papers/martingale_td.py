@@ -148,7 +148,7 @@ class Config:
                      says="mesh of the time grid")
     sigma: float = knob(1.0, 0.0, 2.0, symbol="σ", least=0, restart=True, says="noise of the world")
     beta: float = knob(1.0, 0.1, 3.0, symbol="β", unit="1/time", above=0, restart=True,
-                       says="discount rate of the ou worlds (brownian has none)")
+                       says="discount rate: of the ou worlds; brownian has none")
     kappa: float = knob(1.0, 0.1, 3.0, symbol="κ", unit="1/time", above=0, restart=True,
                         says="pull towards 0 in the ou worlds")
     lam: float = knob(0.5, 0.01, 1.0, log=True, symbol="λ", above=0, most=1,
@@ -158,10 +158,10 @@ class Config:
     n: int = knob(1000, 50, 4000, log=True, symbol="N", unit="paths", least=2, restart=True, says="sampled paths")
     x0: float = knob(0.0, -2.0, 2.0, symbol="x₀", restart=True, says="where the brownian paths start")
     second: bool = knob(True, symbol="2nd feature", restart=True,
-                        says="without it the critic of the ou worlds has no constant, and cannot be right")
+                        says="a constant: without it the critic of the ou worlds cannot be right")
     alpha: float = knob(0.1, 0.01, 2.0, log=True, symbol="α", above=0, step=True, says="step size at the beginning")
     tau: float = knob(40.0, 1.0, 1000.0, log=True, symbol="τ", unit="time", above=0, most=math.inf,
-                      says="α falls as (1 + t/τ)^-0.6; inf leaves it constant")
+                      says="fall of the step size: as (1 + t/τ)^-0.6; inf leaves it constant")
     scaling: str = knob("α", choices=("α", "α/Δt"), says="whether the step is divided by Δt: it must not be")
     time: float = knob(200.0, 10.0, 2000.0, log=True, unit="time", above=0, restart=True,
                        says="observed time of a learning run")

@@ -16,10 +16,13 @@ ROOT = Path(__file__).parents[2]
 CHAPTERS = sorted(p.stem for p in (ROOT / "notebooks" / "text").glob("[0-9]*.py"))
 BUSY = "import time; time.sleep({seconds}); print('over')"
 GAUGE = """
-import gc, json, os, threading
+import contextlib, ctypes, gc, json, os, psutil, threading
 gc.collect(); gc.collect()
 names = [t.name for t in threading.enumerate() if t.name.startswith("rlkit-live")]
-with open("gauge.new", "w") as f: json.dump(dict(pid=os.getpid(), threads=names), f)
+held = psutil.Process().memory_info().rss
+with contextlib.suppress(OSError, AttributeError, TypeError):
+    ctypes.CDLL(None).malloc_trim(0)  # what is free, and glibc keeps for later, is no memory that was lost
+with open("gauge.new", "w") as f: json.dump(dict(pid=os.getpid(), threads=names, held=held), f)
 os.replace("gauge.new", "gauge.json")
 """
 
@@ -114,7 +117,10 @@ def heard(page, timeout: float = 180_000) -> None:
 
 
 def gauge(page, cell: int) -> dict:
-    """{threads, pid, rss, heap, nodes}: what lives in the kernel, and its and the page's memory after collection."""
+    """{threads, pid, held, rss, heap, nodes}: what lives in the kernel, and its and the page's memory after collection.
+
+    held: the kernel's resident memory with the free blocks that its allocator holds, rss: without.
+    """
     path = page.lab.notebooks / "gauge.json"
     path.unlink(missing_ok=True)
     page.run_cell(cell)

@@ -6,7 +6,7 @@ import psutil
 import pytest
 from monkey import BUSY, CHAPTERS, GAUGE, Line, Monkey, first_panel, gauge
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]  # make soak: all in one process
 STATE = "document.querySelector('.rlkit-panel').dataset.rlkitState"
 STEP = "Number(document.querySelector('.rlkit-panel').dataset.rlkitStep)"
 FLAT = 1.1  # memory afterwards, against memory after warming up
@@ -145,7 +145,8 @@ def monkey_on(lab, open_page, chapter: str, rounds: int, actions: int, seed: int
     by_lab = kept_by_lab(page, 2) if rounds > 1 else {}
     merit[f"monkey, chapter {chapter[:2]}"] = dict(
         actions=monkey.made, said=sorted(monkey.errors), threads=last["threads"],
-        kernel_MB=[round(r["rss"] / 1e6) for r in readings], page_MB=[round(r["heap"] / 1e6, 1) for r in readings],
+        kernel_MB=[round(r["rss"] / 1e6) for r in readings], held_MB=[round(r["held"] / 1e6) for r in readings],
+        page_MB=[round(r["heap"] / 1e6, 1) for r in readings],
         nodes=[r["nodes"] for r in readings], cells_run=[r["runs"] for r in readings],
         kept_by_lab_of_each={k: round(v) for k, v in by_lab.items()})
     page.shot(f"monkey_{chapter[:2]}")

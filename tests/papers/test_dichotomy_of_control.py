@@ -189,8 +189,11 @@ def test_episodes_are_told_in_words_and_the_curves_are_those_of_the_worlds():
         rec, _ = doc.problem(Config(world=world), RNG(0))
         assert len(set(in_words(world, rec))) == n
     assert "ticket, good: lost (0.1)" in in_words("lottery", ticket())
+    for p in (0.1, 0.62):
+        c = curves(Config(steps=300, lam=1.0, p=p), points=5)
+        assert p in c.p and c.p[-1] == 0.99 and c.best == pytest.approx(np.maximum(c.p, 1 - c.p))
+        assert c.asked == pytest.approx(np.full(6, 0.5)) and c.plans[:, 1].max() == max(p, 1 - p)
     c = curves(Config(steps=300, lam=1.0), points=5)
-    assert c.asked == pytest.approx(np.full(5, 0.5)) and c.best == pytest.approx(1 - c.p)
     assert (c.promised[0] > 0.9).all() and c.earned[-1] == pytest.approx(np.full(4, 0.9), abs=0.02)
     with pytest.raises(ValueError, match="the lake has too many episodes"):
         curves(Config(world="lake"))

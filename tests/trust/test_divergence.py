@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from learners import DATA, learners, small, start
+from learners import DATA, DISCRETE, learners, small, start
 
 from rlkit.live.runs import Diverged, Run
 
@@ -116,15 +116,17 @@ def test_no_source_swaps_a_number_that_is_none_for_another():
     assert found <= MEANT
 
 
-@pytest.mark.parametrize("name", ["iql.iql", "td3bc.td3bc", "cql.cql"])
+@pytest.mark.parametrize("name", ["iql.iql", "td3bc.td3bc", "cql.cql", "density_ratio_weighting.density_ratio"])
 def test_a_reward_that_is_nan_reaches_the_screen_as_divergence_wherever_it_sits(name):
     learner, cls = LEARNERS[name]
+    table = name.endswith("density_ratio")
+    data = DISCRETE if table else DATA
 
     class Poisoned:
         def __getattr__(self, what):
-            return np.full(DATA.m, np.nan) if what == "reward" else getattr(DATA, what)
+            return np.full(data.m, np.nan) if what == "reward" else getattr(data, what)
 
-    cfg = small(cls, reward_scale=1.0)
+    cfg = small(cls) if table else small(cls, reward_scale=1.0)
     run = Run(lambda cfg, rng, every: learner(cfg, Poisoned(), rng, every), None, cfg, every=1)
     with pytest.raises(Diverged, match="became NaN at step 1"):
         run.reset(cfg)

@@ -1,7 +1,7 @@
 """Would the tests notice if a formula were wrong? Each mutant of `mutants.py` is put in a copy of the package, and its
 tests must fail there (a crash counts, and so does a run that does not end).
 
-    python tests/trust/test_mutants.py                        # all of them, two at a time: how many were caught
+    python tests/trust/test_mutants.py                        # all of them, half an hour: how many were caught
     python tests/trust/test_mutants.py papers/entropy_losses  # of one file
     python tests/trust/test_mutants.py 40                     # so many, drawn
 """
