@@ -430,7 +430,7 @@ def lab(args):
     os.execve(PYTHON, [PYTHON] + cmd, clean_env(JUPYTER_TOKEN=token))    # Ctrl-C then speaks to JupyterLab alone
 
 
-TWO = ["-n", "2", "--no-loadscope-reorder", "--durations=15", "--dist"]        # at once, and what goes together
+TWO = ["-n", "2", "--no-loadscope-reorder", "--durations=15", "--dist"]        # at once, shared by tests/conftest.py
 
 
 def test(args):
@@ -451,7 +451,7 @@ def bench(args):
 
 
 def soak(args):
-    return run("-m", "pytest", "-m", "slow", *TWO, "loadgroup", *args, BROWSER_PATH=chromium(), OMP_NUM_THREADS="1")
+    return run("-m", "pytest", "-m", "slow", *TWO, "loadscope", *args, BROWSER_PATH=chromium(), OMP_NUM_THREADS="1")
 
 
 TARGETS = {                                                    # name: (requirements, what to do)

@@ -6,7 +6,7 @@ import psutil
 import pytest
 from monkey import BUSY, CHAPTERS, GAUGE, Line, Monkey, first_panel, gauge
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]  # make soak: all in one process
+pytestmark = pytest.mark.browser
 STATE = "document.querySelector('.rlkit-panel').dataset.rlkitState"
 STEP = "Number(document.querySelector('.rlkit-panel').dataset.rlkitStep)"
 FLAT = 1.1  # memory afterwards, against memory after warming up

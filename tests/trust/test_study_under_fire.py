@@ -274,7 +274,9 @@ def test_a_run_that_kills_every_worker_ends_the_study_and_the_others_are_kept(tm
             pytest.raises(RuntimeError, match="killed again.* [12] of the runs are not finished, first seed 1"):
         study.run(deadly, configs, [1], cache=tmp_path / "cache", n_jobs=2, progress=False)
     assert RUNS - 2 <= len(kept(tmp_path / "cache")) < RUNS               # one beside it may have been under way
-    assert max(begun(tmp_path / "log").values()) <= 4                     # two pools that finish nothing end the study
+    # Two pools, from either end, finish all but the neighbours of the deadly run; each of these may cost two more, and
+    # two that finish nothing end the study.
+    assert max(begun(tmp_path / "log").values()) <= 2 + 2 * 2 + 2
 
 
 def deadly(cfg, rng, every=1):
