@@ -193,7 +193,7 @@ MUTANTS = {
     "adam": [
         ("0.9 * self.m + 0.1 * gradient", "gradient", "no memory of the gradient"),
         ("0.001 * gradient**2", "0.001 * np.abs(gradient)", "the gradient's size, not its square"),
-        ("alpha * self.m / (1 - 0.9**self.t)", "alpha * self.m", "the mean is not freed of its start at 0"),
+        ("alpha * self.m / (1 - 0.9**self.t)", "alpha * self.m", "bias correction dropped"),
     ],
     "nets": [
         ("bound = W.shape[1] ** -0.5", "bound = W.shape[2] ** -0.5", "first weights scaled by outputs, not inputs"),
@@ -301,7 +301,7 @@ MUTANTS = {
         ("2 * cfg.lam_F / B * (out - into)", "2 * cfg.lam_F * (out - into)", "sum over the batch, not mean"),
         ("kl + np.log(B)", "kl", "uniform weights have a divergence"),
         ("by_z * (np.abs(f) < cfg.clip) + by_out)", "by_z + by_out)", "gradient through the clip"),
-        ("(m / (1 - 0.9**step))", "m", "bias correction dropped"),
+        ("adam.step(theta, grad, cfg.lr)", "theta - cfg.lr * grad", "plain descent for Adam"),
     ],
     "papers/dataset_perspective": [
         ("* (not over[s2])", "", "bootstraps through the end"),
@@ -490,7 +490,6 @@ MUTANTS = {
          "log(b.edge) - log(by_pair(b.edge)) - log(all_c)", "luck of the world itself"),
         ("q * (c - (q * c).sum(-1, keepdims=True)), cfg.alpha)           # w_i",
          "q * c, cfg.alpha)           # w_i", "softmax's gradient without its mean"),
-        ("alpha * self.m / (1 - 0.9**self.t)", "alpha * self.m", "bias correction dropped"),
         ("self.f += (met > 0) * (true - says", "self.f += (met > 0) * (says - true", "the adversary descends"),
         ("out + beta * (log(q) - log(b.p)[..., None, :])", "out + beta * log(q)", "VAE's price without its prior"),
         ("b.nll + lam * b.surprise", "b.nll - lam * b.surprise", "sign of the wish"),
