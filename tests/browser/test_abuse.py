@@ -48,6 +48,7 @@ def meter(page, process):
 
     def shares() -> tuple[float, float]:
         now, *after = spent()
+        cdp.detach()  # it is read once
         return tuple((b - a) / (now - began) for a, b in zip(before, after))
 
     return shares
