@@ -13,7 +13,7 @@ from digest import digest
 
 from rlkit import live
 from rlkit.config import needs_restart
-from rlkit.live.runs import Diverged, Run
+from rlkit.live.runs import Diverged
 from rlkit.live.spec import plain, spec
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -78,7 +78,7 @@ def first(panel, cfg) -> str:
     run = panel._run
     if run.sweeps:
         return digest(plain(spec(run.picture(cfg))))
-    alone = Run(run.learner, run.draw, cfg, run._total, run.every)
+    alone = panel._copy()
     try:
         alone.reset(cfg)
         alone.pull()
