@@ -280,14 +280,15 @@ def test_a_finished_run_costs_nothing_and_one_whose_cell_is_deleted_is_paused(la
     page.cell(1).locator(".jp-InputPrompt").first.click()
     page.menu("Edit", "Delete Cells?")
     page.until("document.querySelectorAll('.rlkit-panel').length === 1")
-    for _ in range(60):
-        shares = busy(page, kernel, 2)
-        if shares[0] < 0.05:
+    idle = page.page.get_by_text("it is idle", exact=True)
+    for _ in range(60):  # a run this slow costs little: what the kernel says is asked, not its CPU time
+        page.run_cell(2)  # the cells below have moved up
+        page.page.wait_for_timeout(1000)
+        if idle.count():
             break
-    merit["CPU after its cell was deleted, shares of a core"] = shares
-    assert shares[0] < 0.05
-    page.run_cell(2)  # the cells below have moved up
-    page.page.get_by_text("it is idle", exact=True).wait_for(timeout=60_000)
+    assert idle.count()
+    shares = merit["CPU after its cell was deleted, shares of a core"] = busy(page, kernel, 10)
+    assert max(shares) < 0.05
     assert page.console == []
 
 
