@@ -1,17 +1,11 @@
 """The book's pages are complete: formulas converted or refused, recordings that fit, nothing loaded from elsewhere."""
 
-import importlib.util
 import json
 import re
-from pathlib import Path
 
+import book
 import nbformat
 import pytest
-
-ROOT = Path(__file__).parents[1]
-spec = importlib.util.spec_from_file_location("book", ROOT / "tools" / "book.py")
-book = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(book)
 
 
 def unpack(text):

@@ -12,8 +12,13 @@ import textwrap
 import threading
 from pathlib import Path
 
+import check
 import nbformat
+import newest
 import pytest
+from make import TARGETS
+
+import notebooks
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,9 +30,6 @@ def load(path, name):
     return module
 
 
-notebooks = load(ROOT / "tools" / "notebooks.py", "notebooks")
-check = load(ROOT / "tools" / "check.py", "check")
-newest = load(ROOT / "tools" / "newest.py", "newest")
 bench = load(ROOT / "tests" / "bench" / "run.py", "bench_run")
 
 # A pip that installs labels and empty packages from nowhere, and fails the way a file `mode` asks for.
@@ -326,9 +328,8 @@ def test_a_chrome_named_by_the_user_is_taken(make, monkeypatch, tmp_path):
 
 
 def test_the_makefile_has_every_target_and_the_automatic_check_is_make_test():
-    make = load(ROOT / "tools" / "make.py", "make")
     targets = re.search(r"^TARGETS := (.*)$", (ROOT / "Makefile").read_text(), re.M).group(1).split()
-    assert set(targets) == set(make.TARGETS) and targets[0] == "lab"
+    assert set(targets) == set(TARGETS) and targets[0] == "lab"
     commands = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line and line[0] != "#"]
     assert commands == ["set -e", 'cd "$(dirname "$0")/.."', "exec make test"]
     assert os.access(ROOT / ".ci" / "run", os.X_OK)

@@ -27,10 +27,9 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-import notebooks  # noqa: E402  its neighbour
+import notebooks  # its neighbour
 
+HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 FRAMES, PAGE_BYTES = 40, 2_000_000
 RECORDING = "application/vnd.rlkit.recording+json"

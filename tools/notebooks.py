@@ -33,6 +33,11 @@ def sources(folder: Path = NOTEBOOKS, only: str = "") -> list[Path]:
     return found
 
 
+def code_cells(source: Path) -> list[str]:
+    """What the code cells of a chapter say, from its text."""
+    return [c.source for c in jupytext.read(source, fmt="py:percent").cells if c.cell_type == "code"]
+
+
 def target(source: Path) -> Path:
     return source.parent.parent / f"{source.stem}.ipynb"
 

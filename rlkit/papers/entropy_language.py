@@ -64,7 +64,7 @@ class Config:
     task: str = knob("countdown", choices=("countdown", "modular sum"), restart=True,
                      says="task: several right answers (countdown), or two strategies (modular sum)")
     size: int = knob(9, 2, 9, least=1, most=9, restart=True, says="largest number: in a prompt of countdown")
-    lessons: int = knob(0, 0, 1000, least=0, restart=True,
+    lessons: int = knob(0, 0, 600, least=0, restart=True,
                         says="lessons: of a warm start anew; 0 takes the shipped model")
     noise: float = knob(0.5, 0.0, 1.0, least=0, most=1, restart=True,
                         says="nonsense in them: share of the demonstrations of new lessons")

@@ -17,8 +17,10 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "browser"))
+sys.path[:0] = [str(ROOT / "tests" / "browser"), str(ROOT / "tools")]
 from conftest import FLAGS, Lab, Page, chromium  # noqa: E402  the browser tests' own Lab
+
+import notebooks  # noqa: E402
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a student's bytecode is kept
 SECONDS = 6
@@ -51,9 +53,8 @@ figure
 
 def chapter() -> tuple[str, str]:
     """The first two code cells of chapter 1: (imports and picture, the line that shows it)."""
-    import jupytext
-    cells = [c.source for c in jupytext.read(ROOT / "notebooks/text/01_trajectory_weighting.py").cells
-             if c.cell_type == "code"]
+    [source] = notebooks.sources(only="01")
+    cells = notebooks.code_cells(source)
     picture, show = cells[1].split("\npresets", 1)
     return cells[0] + "\n" + picture, "presets" + show
 

@@ -8,12 +8,12 @@ import random
 import socket
 import statistics
 import threading
-from pathlib import Path
 
 import psutil
 
-ROOT = Path(__file__).parents[2]
-CHAPTERS = sorted(p.stem for p in (ROOT / "notebooks" / "text").glob("[0-9]*.py"))
+import notebooks
+
+CHAPTERS = {source.stem: source for source in notebooks.sources()}
 BUSY = "import time; time.sleep({seconds}); print('over')"
 GAUGE = """
 import contextlib, ctypes, gc, json, os, psutil, threading
@@ -29,9 +29,7 @@ os.replace("gauge.new", "gauge.json")
 
 def first_panel(chapter: str) -> list[str]:
     """The code cells of a chapter, down to the first that shows a panel."""
-    import jupytext
-
-    cells = [c.source for c in jupytext.read(ROOT / f"notebooks/text/{chapter}.py").cells if c.cell_type == "code"]
+    cells = notebooks.code_cells(CHAPTERS[chapter])
     last = next(i for i, c in enumerate(cells) if "live.Panel(" in c or "live.Explorer(" in c)
     return ["\n\n".join(cells[: last + 1])]
 

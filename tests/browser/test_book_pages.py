@@ -1,12 +1,10 @@
 """A page of the book in a real browser, from a file, with the network cut off."""
 
-import importlib.util
 import textwrap
-from pathlib import Path
 
+import book
 import pytest
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.browser
 
 CHAPTER = textwrap.dedent('''\
@@ -57,9 +55,6 @@ CHAPTER = textwrap.dedent('''\
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("book")
-    spec = importlib.util.spec_from_file_location("book", ROOT / "tools" / "book.py")
-    book = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(book)
     (folder / "text").mkdir()
     (folder / "text" / "01_chapter.py").write_text(CHAPTER)
     book.build([folder / "text" / "01_chapter.py"], folder / "book", told=lambda line: None)

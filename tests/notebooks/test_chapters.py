@@ -3,7 +3,6 @@
 Alone: without a network, and without writing anywhere but in its own folder and the places meant for it.
 """
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -14,13 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+import notebooks
+
 ROOT = Path(__file__).parents[2]
 MEGABYTES = 700                      # a free Binder machine guarantees 1 GB; JupyterLab's server takes about 150 MB
 CELL_SECONDS = 240                   # a chapter takes 60 s, on two busy cores twice that: so long in one cell is a hang
-
-spec = importlib.util.spec_from_file_location("notebooks", ROOT / "tools" / "notebooks.py")
-notebooks = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(notebooks)
 
 GUARD = Path(__file__).parent / "guard"
 NO_NETWORK = ["unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]

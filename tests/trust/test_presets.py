@@ -3,26 +3,27 @@
 import ast
 import sys
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-import jupytext
 import networkx as nx
 import pytest
 from digest import digest
 
+import notebooks
 from rlkit import live
 from rlkit.config import needs_restart
 from rlkit.live.runs import Diverged
 from rlkit.live.spec import plain, spec
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-CHAPTERS = sorted(p.stem for p in (NOTEBOOKS / "text").glob("[0-9]*.py"))
+CHAPTERS = [pytest.param(source, id=source.stem) for source in notebooks.sources()]
 HEAVY = {                                # panels whose pairs take long: each preset once; all 692 pairs, 12 minutes
     "Three ways to draw a minibatch", "Promised and earned, exactly", "On the ice", "Ask for a return",
     "Bold or cautious?", "Learned: whom to ask", "A language model runs out of curiosity",
 }
 DIVERGES = "No limit"                    # the preset that is there to be seen diverging
+LESSONS = 20                             # of a warm start here; its 600 take half a minute and show nothing more
 PATIENCE = 180                           # s for one answer of a panel
 
 
@@ -55,16 +56,15 @@ def panels(monkeypatch):
     """panels(chapter) -> its panels with more than one preset, made by its own cells, not shown."""
     made = []
 
-    def of(chapter: str) -> list:
+    def of(chapter: Path) -> list:
         for kind in (live.Panel, live.Explorer):
             def recorded(self, *args, begin=kind.__init__, **kwargs):
                 begin(self, *args, **kwargs)
                 made.append(self)
             monkeypatch.setattr(kind, "__init__", recorded)
-        monkeypatch.syspath_prepend(NOTEBOOKS)
+        monkeypatch.syspath_prepend(notebooks.NOTEBOOKS)
         space = {"__name__": "__main__"}
-        cells = [c.source for c in jupytext.read(NOTEBOOKS / "text" / f"{chapter}.py").cells if c.cell_type == "code"]
-        for cell in needed(cells):
+        for cell in needed(notebooks.code_cells(chapter)):
             exec(compile(cell, chapter, "exec"), space)
         return [p for p in made if len(p._driver.presets) > 1]
 
@@ -132,6 +132,8 @@ def test_each_preset_taken_up_while_each_other_one_runs_shows_what_it_shows_alon
     wrong, pairs = [], 0
     for panel in panels(chapter):
         presets, began = panel._driver.presets, time.monotonic()
+        presets.update({name: replace(cfg, lessons=LESSONS) for name, cfg in presets.items()
+                        if getattr(cfg, "lessons", 0) > LESSONS})
         if panel._title in HEAVY:
             walk = [*pairwise([*presets, next(iter(presets))])]
         else:
