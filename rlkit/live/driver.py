@@ -21,9 +21,12 @@ from rlkit.config import changed, joined, needs_restart
 from rlkit.live.controls import Control, difference, number, python
 from rlkit.live.runs import Diverged
 from rlkit.live.spec import spec
+from rlkit.preparing import GivenUp, watched
 
 FASTEST = 1 / 18  # seconds between frames: quicker than this the eye gains nothing
 GHOSTS = 4
+PATIENCE = 0.7  # seconds of a preparation before the panel speaks of it, and before other settings end it
+ANEW = {"reset", "preset", "knob", "knobs"}  # messages after which a run that was not played yet begins anew
 ALONE = 60.0  # seconds after its last view was closed until a run is paused: a moved cell, a reloaded page come back
 
 
@@ -55,6 +58,7 @@ class Driver:
         self._idle, self._put, self._done = threading.Condition(), 0, 0
         self._stop, self._dirty, self._news = False, False, True
         self._owed = False  # a restart that was asked for and not made yet
+        self._ahead = 0  # messages on the queue after which it would have to be made anew
         self._drawn_at, self._cost, self._next_pull = -math.inf, 0.0, 0.0
         self._played_for, self._pulses = 0.0, []
         self._alone_at = math.inf  # when a run that nobody looks at is paused
@@ -70,6 +74,7 @@ class Driver:
         """Ask for {"do": run | pause | step | reset | pin | unpin | knob(s) | preset | copied | ack | bye}."""
         with self._idle:
             self._put += 1
+            self._ahead += message["do"] in ANEW
         self._queue.put(message)
 
     def stop(self, wait: float = 2.0) -> None:
@@ -110,7 +115,7 @@ class Driver:
 
     def _turn(self) -> None:
         self._listen()
-        if self._stop:
+        if self._stop or self._owed:
             return
         if time.monotonic() > self._alone_at:
             self._alone_at = math.inf
@@ -127,6 +132,8 @@ class Driver:
             message = self._queue.get(timeout=patience) if patience is None or patience > 0 else self._queue.get(False)
             while True:
                 taken += message["do"] != "wake"
+                with self._idle:
+                    self._ahead -= message["do"] in ANEW
                 if not self._late(message):
                     if message["do"] == "knob":  # ten thousand moves of a slider are one
                         moves[message["name"]] = message
@@ -217,10 +224,32 @@ class Driver:
         self.state, self._dirty, self._played_for, self._pulses = "idle", True, 0.0, []
         self._owed = True
 
-    def _settle(self) -> None:
-        if self._owed:
-            self._owed = False
-            self._try("in the learner", self.run.reset, self.wanted)
+    def _settle(self) -> bool:
+        """Make the restart that is owed. False where it was given up for what has come in since: it is still owed."""
+        if not self._owed:
+            return True
+        told, began, spoke = (self.status, self.tone), time.monotonic(), 0.0
+
+        def watch(words: str) -> None:
+            nonlocal spoke
+            now = time.monotonic()
+            if self._stop or self._ahead and now > began + PATIENCE:
+                raise GivenUp
+            if now > max(began, spoke) + PATIENCE:
+                spoke = now
+                self._say(f"Getting ready: {words}…")
+                self.show(**self._words())
+
+        self._owed = False
+        try:
+            with watched(watch):
+                self._try("in the learner", self.run.reset, self.wanted)
+        except GivenUp:
+            self.run.close()
+            self._owed = True
+        if spoke and not self.error:
+            self._say(*told)
+        return not self._owed
 
     def _do_begin(self, _) -> None:
         self._restart()
@@ -247,7 +276,8 @@ class Driver:
             self._say(f"Paused at step {number(self.run.step)}.")
 
     def _do_step(self, _) -> None:
-        self._settle()
+        if not self._settle():
+            return None
         if self.state in ("done", "error") or self.run.over:
             return self._say("The run is over. Reset starts a new one." if self.state != "error" else self.status,
                              self.tone)
@@ -265,7 +295,8 @@ class Driver:
 
     def _do_pin(self, _) -> None:
         """Keep the curves of the present picture as a ghost."""
-        self._settle()
+        if not self._settle():
+            return None
         if self._dirty:  # the picture on the screen may be of a moment ago, and its label is of now
             self._draw()
         if self.figure is None:

@@ -40,6 +40,7 @@ from rlkit.envs.team_tables import TableTeams
 from rlkit.nets import adam
 from rlkit.offline.shared import generator
 from rlkit.papers.dag_network import DagNetwork, Graph, see, stack
+from rlkit.preparing import preparing
 from rlkit.returns import gae
 
 GRAPHS = ("product", "complete", "random", "learned edges", "learned")
@@ -236,7 +237,7 @@ def mappo(cfg: Config, rng: np.random.Generator, every: int = 10, world: Callabl
     team = Team(world, cfg, [generator(r) for r in rngs])
     opt = adam(team.parameters(), lr=cfg.lr)
     obs = world.reset()
-    for step in range(1, cfg.steps + 1):
+    for step in preparing(range(1, cfg.steps + 1), "batch"):                # large teams: seconds to the first snapshot
         opt.param_groups[0]["lr"] = cfg.lr
         eta = cfg.target(step)
         obs, seen = play(team, world, obs, world.horizon, eta, rngs)

@@ -32,6 +32,7 @@ from rlkit.envs.countdown import Countdown
 from rlkit.envs.modular_sum import ModularSum
 from rlkit.papers import entropy_losses as losses
 from rlkit.papers.entropy_model import LM, Adam, pretrain, sample, warm
+from rlkit.preparing import preparing
 
 SAMPLES = 16                                                              # answers to each prompt of an evaluation
 PROBES = 6                                                                # prompts under the microscope
@@ -259,8 +260,9 @@ def _size(cfg: Config) -> tuple[int, int]:
 
 def teach(model: LM, task, rng: np.random.Generator, lessons: int, noise: float) -> None:
     """Supervised first lessons; on modular sums a tenth as many follow in which most answers are guesses."""
-    for _ in pretrain(model, task, rng, lessons, noise):
+    for _ in preparing(pretrain(model, task, rng, lessons, noise), "lesson", of=lessons):
         pass
     if isinstance(task, ModularSum):
-        for _ in pretrain(model, replace(task, scratch=0.1), rng, max(1, lessons // 10), noise):
+        more = max(1, lessons // 10)
+        for _ in preparing(pretrain(model, replace(task, scratch=0.1), rng, more, noise), "later lesson", of=more):
             pass

@@ -11,6 +11,7 @@ from rlkit.config import knob as knob_of
 from rlkit.live import driver as module
 from rlkit.live.runs import Run, Sweep
 from rlkit.live.sync import SyncDriver
+from rlkit.preparing import preparing
 
 from .conftest import Config, draw, walk
 
@@ -94,6 +95,66 @@ def test_clicks_made_while_a_run_takes_long_to_begin_cost_one_beginning(played):
     assert len(begun) == before + 2 and (begun[-1].seed, begun[-1].runs) == (7, 5)
     assert (d.run.cfg, d.wanted, d.state, d.run.step) == (begun[-1], begun[-1], "idle", 20)
     assert d.status == "Step 20."
+
+
+@pytest.fixture
+def warming(played, monkeypatch):
+    """(a Driver in the midst of a warm start of sixty lessons, the settings and the last lesson of each start)."""
+    monkeypatch.setattr(module, "PATIENCE", 0.1)
+    starts = []
+
+    def slow(cfg, rng, every):
+        if cfg.runs > 2:
+            starts.append([cfg, 0])
+            for k in preparing(range(1, 61), "lesson", of=60):
+                starts[-1][1] = k
+                time.sleep(0.01)
+        yield from walk(cfg, rng, every)
+
+    d = played(slow, presets={"Many": dict(runs=8)})
+    knob(d, runs=5)
+    until(lambda: starts and starts[0][1] > 20)
+    return d, starts
+
+
+def test_a_warm_start_is_told_while_it_lasts_and_clicks_on_run_and_copy_leave_it_alone(warming):
+    d, starts = warming
+    until(lambda: "Getting ready: lesson " in d.screen.words[-1]["status"])
+    assert d.screen.words[-1]["status"].endswith(" of 60…") and not d.wait(0)
+    d.put({"do": "run"})
+    d.put({"do": "copied"})
+    assert d.wait(20)
+    assert [(cfg.runs, k) for cfg, k in starts] == [(5, 60)]
+    assert d.run.step == 200 and "Getting ready" not in d.screen.words[-1]["status"]
+
+
+@pytest.mark.parametrize("ask, runs", [
+    (dict(do="reset"), 5), (dict(do="knob", name="runs", value=6), 6), (dict(do="knob", name="alpha", value=1.0), 5),
+    (dict(do="preset", name="Many"), 8), (dict(do="preset", name="Paper"), 2)])
+def test_reset_and_other_settings_end_a_warm_start_and_what_follows_is_as_if_it_had_never_been(warming, ask, runs):
+    d, starts = warming
+    d.put({"do": "pin"})  # asked for before: there is nothing to pin any more
+    d.put(ask)
+    assert d.wait(20)
+    assert starts[0][1] < 60 and [cfg.runs for cfg, k in starts if k == 60] == [runs] * (runs > 2)
+    assert d.state == "idle" and d.error == "" and d.run.cfg == d.wanted and d.wanted.runs == runs
+    assert d.screen.frames[-1]["layout"] == SyncDriver(Run(walk, draw, d.wanted, every=10)).run.figure()["layout"]
+    assert [words["error"] for words in d.screen.words if words["error"]] == []
+
+
+def test_run_and_then_other_settings_in_a_warm_start_play_the_other_settings(warming):
+    d, starts = warming
+    d.put({"do": "run"})
+    knob(d, runs=6)
+    assert d.wait(20)
+    assert (d.state, d.run.step, d.run.cfg.runs) == ("done", 200, 6)
+    assert {words["step"] for words in d.screen.words if words["state"] in ("error", "done")} == {200}
+
+
+def test_a_panel_that_is_closed_ends_its_warm_start(warming, threads):
+    d, starts = warming
+    d.stop()
+    assert threads() == 0 and starts[0][1] < 60
 
 
 def test_pause_acts_within_one_snapshot(played):

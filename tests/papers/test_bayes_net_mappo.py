@@ -15,6 +15,7 @@ from rlkit.nets import adam
 from rlkit.papers import bayes_net_mappo as bn
 from rlkit.papers import dag_network as dag
 from rlkit.papers.bayes_net_mappo import Config, Team, mappo, play, update
+from rlkit.preparing import watched
 
 RNG = np.random.default_rng
 SMALL = dict(steps=4, envs=4, runs=2, hidden=8)
@@ -245,6 +246,15 @@ def test_same_seed_same_numbers_and_looking_does_not_change_them():
     often, again, seldom = (list(mappo(cfg, RNG(1), every=k))[-1] for k in (1, 1, 4))
     for a, b, c in zip(often, again, seldom):
         assert np.array_equal(a, b) and np.array_equal(a, c)
+
+
+def test_batches_before_the_first_snapshot_are_counted_aloud_and_none_after():
+    heard = []
+    run = bn.compare(Config(world="ring of 4", runs=1, steps=6, envs=4), np.random.default_rng(0), 2)
+    with watched(heard.append):
+        next(run)
+    assert heard == ["batch 1", "batch 2"] * 3                            # three kinds of teams, one after the other
+    assert len(list(run)) == 2 and len(heard) == 6
 
 
 def test_a_knob_turned_in_mid_run_acts_on_the_next_update():

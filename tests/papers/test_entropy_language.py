@@ -13,6 +13,7 @@ from rlkit.papers import entropy_language as el
 from rlkit.papers import entropy_losses as losses
 from rlkit.papers.entropy_language import Config, entropy_language
 from rlkit.papers.entropy_model import LM, WARM, Adam, choose, pretrain, sample, warm
+from rlkit.preparing import GivenUp, watched
 
 CLOSE = dict(rtol=1e-4, atol=1e-5)
 SHORT = Config(runs=2, prompts=12, steps=4, evaluation=16)
@@ -284,6 +285,28 @@ def test_a_lesson_is_taught_once_and_every_run_begins_where_it_left(monkeypatch)
         np.testing.assert_array_equal(a.entropy, b.entropy)               # learning has not changed the lesson
     list(entropy_language(replace(cfg, lessons=5), np.random.default_rng(cfg.seed), 1))
     assert len(taught) == 2
+
+
+@pytest.mark.parametrize("task", ["countdown", "modular sum"])
+def test_lessons_are_counted_aloud_and_those_that_were_given_up_leave_no_trace(task):
+    cfg = Config(task=task, lessons=12, width=16, layers=1, runs=1, steps=1, prompts=8, evaluation=16, seed=74)
+    begin = lambda: next(entropy_language(cfg, np.random.default_rng(cfg.seed)))  # noqa: E731
+    heard = []
+
+    def enough(words):
+        heard.append(words)
+        if words == "lesson 4 of 12":
+            raise GivenUp
+
+    with watched(enough), pytest.raises(GivenUp):
+        begin()
+    assert heard == [f"lesson {k} of 12" for k in range(1, 5)]
+    with watched(heard.append):
+        begun = begin()
+    assert heard[4:16] == [f"lesson {k} of 12" for k in range(1, 13)]
+    assert heard[16:] == ["later lesson 1 of 1"] * (task == "modular sum")
+    el._taught.cache_clear()
+    np.testing.assert_array_equal(begun.entropy, begin().entropy)
 
 
 @pytest.mark.parametrize("task", ["countdown", "modular sum"])
