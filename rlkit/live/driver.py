@@ -58,6 +58,7 @@ class Driver:
         self._idle, self._put, self._done = threading.Condition(), 0, 0
         self._stop, self._dirty, self._news = False, False, True
         self._owed = False  # a restart that was asked for and not made yet
+        self._preparing = False  # the status tells how far a preparation is
         self._ahead = 0  # messages on the queue after which it would have to be made anew
         self._drawn_at, self._cost, self._next_pull = -math.inf, 0.0, 0.0
         self._played_for, self._pulses = 0.0, []
@@ -228,7 +229,7 @@ class Driver:
         """Make the restart that is owed. False where it was given up for what has come in since: it is still owed."""
         if not self._owed:
             return True
-        told, began, spoke = (self.status, self.tone), time.monotonic(), 0.0
+        told, began, spoke = (self.status, self.tone), time.monotonic(), -math.inf
 
         def watch(words: str) -> None:
             nonlocal spoke
@@ -236,7 +237,7 @@ class Driver:
             if self._stop or self._ahead and now > began + PATIENCE:
                 raise GivenUp
             if now > max(began, spoke) + PATIENCE:
-                spoke = now
+                spoke, self._preparing = now, True
                 self._say(f"Getting ready: {words}…")
                 self.show(**self._words())
 
@@ -247,8 +248,9 @@ class Driver:
         except GivenUp:
             self.run.close()
             self._owed = True
-        if spoke and not self.error:
+        if self._preparing and not self.error:
             self._say(*told)
+        self._preparing = False
         return not self._owed
 
     def _do_begin(self, _) -> None:
@@ -480,4 +482,5 @@ class Driver:
             state=self.state, step=run.step, total=run.total, speed=self.speed, status=self.status, tone=self.tone,
             error=self.error, trace=self.trace, knobs=knobs, copy=self.copy, marks=marks, fresh=self.fresh,
             preset=next((n for n, p in self.presets.items() if p == cfg), ""), heard=dict(self.heard),
+            preparing=self._preparing,
         ), ghosts=self.ghosts)

@@ -26,6 +26,7 @@ function iconButton(name, text, title) {
   return button;
 }
 
+const UNHEARD = "Waiting for the cell or the update that is running…";
 const thin = (n) => (n < 1e4 ? String(Math.round(n)) : Math.round(n).toLocaleString("en").replace(/,/g, "\u202f"));
 const rate = (v) => (v >= 100 ? thin(Number(v.toPrecision(2))) : v.toPrecision(2));
 
@@ -51,7 +52,7 @@ function render({ model, el }) {
     model.send({ do: what, view, seq, ...more });
     clearTimeout(waiting);
     const mine = seq;
-    waiting = setTimeout(() => late(mine, "Waiting for the cell or the update that is running…"), 700);
+    waiting = setTimeout(() => late(mine, UNHEARD), 700);
     return seq;
   }
   function late(mine, text) {
@@ -174,7 +175,12 @@ function render({ model, el }) {
     root.dataset.rlkitState = now.state;
     root.dataset.rlkitStep = now.step;
     root.dataset.rlkitError = now.error;
-    if (heard >= seq || now.error) tell(now.status, now.tone);
+    if (heard >= seq || now.error || now.preparing) tell(now.status, now.tone);
+    if (now.preparing) {
+      clearTimeout(waiting); // it is at work, and says so every moment
+      const mine = seq;
+      waiting = setTimeout(() => late(mine, UNHEARD), 5000);
+    }
     trace.hidden = !now.trace;
     if (now.trace !== trace.lastChild.textContent) trace.lastChild.textContent = now.trace;
 

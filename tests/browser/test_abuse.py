@@ -1,5 +1,6 @@
 """The panel under abuse, in a real browser: whatever is done to it, it stays alive, says what is wrong, and ends."""
 
+import re
 import time
 
 import psutil
@@ -331,6 +332,42 @@ def test_two_notebooks_at_once_run_apart(lab, open_page):
     found = [gauge(page, 1) for page in pages]
     assert [len(f["threads"]) for f in found] == [1, 1] and found[0]["pid"] != found[1]["pid"]
     assert one.console == two.console == []
+
+
+WARM = """
+import time
+import learning as L
+from rlkit import live
+from rlkit.preparing import preparing
+
+def warming(cfg, rng, every):
+    for _ in preparing(range(3000 * (cfg.runs == 32)), "lesson", of=3000):
+        time.sleep(0.01)
+    yield from L.slow(cfg, rng, every)
+
+show = live.Panel(warming, L.Config(steps=100_000), L.draw, title="warm", every=10,
+                  presets={"Cold": L.Config(steps=100_000), "Warm": dict(runs=32)})
+show
+"""
+
+
+def test_a_warm_start_of_half_a_minute_is_told_and_other_settings_end_it_at_once(lab, open_page, merit):
+    lab.notebook("warm", WARM)
+    page = open_page("warm")
+    page.run_cell(0)
+    page.ready(timeout=45_000)
+    page.panel().locator(".rlkit-preset", has_text="Warm").click()
+    told = page.panel().get_by_text(re.compile(r"Getting ready: lesson \d+ of 3000…"))
+    told.wait_for()
+    page.panel().locator(".rlkit-run").click()  # heard once it is over, and yet it is seen to be at work
+    page.page.wait_for_timeout(3000)
+    told.wait_for()
+    began = time.monotonic()
+    page.panel().locator(".rlkit-preset", has_text="Cold").click()
+    page.until(f"{STATE} === 'running' && {STEP} > 50", 20_000)
+    merit["from a warm start to other settings that run, s"] = time.monotonic() - began
+    assert page.panel().get_attribute("data-rlkit-error") == ""
+    assert page.console == []
 
 
 # -- learners and figures that are no good ---------------------------------------------------------------------------
