@@ -3,7 +3,8 @@
     live.Panel(learner, Config(), draw, presets={"Paper": Config(), "Break it": Config(alpha=10.0)})
 
 learner(cfg, rng, every) is a generator of snapshots, each with a `.step`; draw(history, cfg) gives a plotly figure of
-the snapshots so far. The controls come from the Config itself (`rlkit.config.knob`).
+the snapshots so far. The controls come from the Config itself (`rlkit.config.knob`). A learner whose first snapshot
+takes seconds passes that work through `rlkit.preparing`: the panel says how far it is, and other settings end it.
 """
 
 from __future__ import annotations
