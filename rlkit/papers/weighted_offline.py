@@ -27,6 +27,7 @@ from rlkit.config import accept, check, knob
 from rlkit.envs import mixed
 from rlkit.measures import ess
 from rlkit.papers.trajectory_weighting import advantages, boltzmann, topk_weights
+from rlkit.preparing import preparing
 from rlkit.sampling import Sampler, transition_probs
 from rlkit.trajectories import Dataset, mix
 
@@ -46,7 +47,7 @@ class WeightedConfig:
     k: float = knob(0.1, 0.01, 1.0, log=True, symbol="k", above=0, most=1, says="share kept by the filter (topk)")
     seeds: int = knob(8, 2, 16, symbol="seeds", least=1, restart=True, says="of each group: datasets and runs")
     steps: int = knob(2000, 500, 10_000, log=True, least=1, restart=True, says="updates")
-    size: int = knob(80_000, 10_000, 200_000, log=True, symbol="M", unit="transitions", least=1000, restart=True,
+    size: int = knob(80_000, 10_000, 100_000, log=True, symbol="M", unit="transitions", least=1000, restart=True,
                      says="size: of each dataset")
     task: str = knob("pendulum", choices=tuple(mixed.TASKS), restart=True, says="where the data come from")
     episodes: int = knob(20, 5, 100, least=1, restart=True, says="evaluation episodes of each run")
@@ -132,4 +133,5 @@ def _mixes(cfg: WeightedConfig, rng: np.random.Generator) -> list[Dataset]:
     seeds share few episodes; MuJoCo is slow, there every seed draws with replacement from the same ones."""
     pool = 3 * cfg.size if cfg.task == "pendulum" else cfg.size
     good, bad, *_ = mixed.datasets(cfg.task, rng, pool, cfg.sigma, max_steps=cfg.max_steps)
-    return [mix(good, bad, cfg.sigma, cfg.size, r) for r in rng.spawn(cfg.seeds)]
+    seeds = preparing(rng.spawn(cfg.seeds), "dataset", of=cfg.seeds)
+    return [mix(good, bad, cfg.sigma, cfg.size, r) for r in seeds]

@@ -1,4 +1,4 @@
-"""What the abuse tests handle a panel with: a monkey with a seed and gauges of what is left."""
+"""What the abuse tests handle panels with: a monkey with a seed and gauges of what is left."""
 
 import contextlib
 import copy
@@ -11,9 +11,7 @@ import threading
 
 import psutil
 
-import notebooks
-
-CHAPTERS = {source.stem: source for source in notebooks.sources()}
+THIS = "document.querySelectorAll('.rlkit-panel')[{}]"
 BUSY = "import time; time.sleep({seconds}); print('over')"
 GAUGE = """
 import contextlib, ctypes, gc, json, os, psutil, threading
@@ -27,17 +25,10 @@ os.replace("gauge.new", "gauge.json")
 """
 
 
-def first_panel(chapter: str) -> list[str]:
-    """The code cells of a chapter, down to the first that shows a panel."""
-    cells = notebooks.code_cells(CHAPTERS[chapter])
-    last = next(i for i, c in enumerate(cells) if "live.Panel(" in c or "live.Explorer(" in c)
-    return ["\n\n".join(cells[: last + 1])]
-
-
 FIND = """(seed) => {
-    const panel = document.querySelector(".rlkit-panel");
+    const panels = [...document.querySelectorAll(".rlkit-panel")];
     const kinds = "button, input, select, summary, label, [data-edge], [data-agent], .rlkit-plot";
-    const all = [...panel.querySelectorAll(kinds)].filter((n) => n.checkVisibility() && !n.disabled);
+    const all = panels.flatMap((p) => [...p.querySelectorAll(kinds)]).filter((n) => n.checkVisibility() && !n.disabled);
     const node = all[seed % all.length];
     node.scrollIntoView({ block: "center" });
     window.poked = node;
@@ -48,14 +39,25 @@ FIND = """(seed) => {
 }"""
 
 
+COUNT = """() => {
+    if (window.chosen !== undefined) return;
+    window.chosen = 0;
+    const active = "jp-mod-active";
+    new MutationObserver((all) => {
+        for (const m of all) window.chosen += m.target.classList.contains(active) && !m.oldValue.includes(active);
+    }).observe(document.querySelector(".jp-Notebook"),
+               { subtree: true, attributes: true, attributeOldValue: true, attributeFilter: ["class"] });
+}"""
+
+
 class Monkey:
-    """Pokes at everything that can be poked in the first panel of a page: by mouse, by drag, by key."""
+    """Pokes at everything that can be poked in the panels of a page: by mouse, by drag, by key."""
 
     KEYS = ("ArrowRight", "ArrowLeft", "Home", "End", "PageUp", "PageDown")
 
     def __init__(self, page, seed: int):
         self.page, self.rng, self.made = page, random.Random(seed), 0
-        self.errors: set[str] = set()  # what the panel has complained of, in its own words
+        self.errors: set[str] = set()  # what panels have complained of, in their own words
 
     def act(self) -> None:
         page, rng = self.page.page, self.rng
@@ -82,43 +84,50 @@ class Monkey:
         else:
             page.mouse.click(x, y, click_count=rng.choice((1, 1, 1, 2)))
         self.made += 1
-        if words := page.evaluate("document.querySelector('.rlkit-panel').dataset.rlkitError"):
+        if words := page.evaluate("window.poked.closest('.rlkit-panel')?.dataset.rlkitError"):
             self.errors.add(words)
 
     def calm(self) -> None:
-        """Paused, at the start, with the first preset and without ghosts: a state that can be compared."""
-        page = self.page.page
-        panel = self.page.panel()
-        page.keyboard.press("Escape")
-        heard(self.page)
-        while panel.locator(".rlkit-ghost button").count():
-            n = panel.locator(".rlkit-ghost button").count()
-            panel.locator(".rlkit-ghost button").first.click()
-            self.page.until(f"document.querySelectorAll('.rlkit-ghost').length < {n}", 120_000)
+        """All paused, at the start, with the first preset and without ghosts: a state that can be compared."""
+        self.page.page.keyboard.press("Escape")
+        for i in range(self.page.page.locator(".rlkit-panel").count()):
+            self._calm(i)
+
+    def _calm(self, i: int) -> None:
+        panel, ghosts = self.page.panel(i), self.page.panel(i).locator(".rlkit-ghost button")
+        heard(self.page, i)
+        while n := ghosts.count():
+            ghosts.first.click()
+            self.page.until(f"{THIS.format(i)}.querySelectorAll('.rlkit-ghost').length < {n}", 120_000)
         if panel.locator(".rlkit-run", has_text="Pause").count():
             panel.locator(".rlkit-run").click()
         if panel.locator(".rlkit-preset").count():
             panel.locator(".rlkit-preset").first.click()
+        else:  # every setting back by itself
+            for label in panel.locator(".rlkit-field label").all():
+                if label.is_visible():
+                    label.dblclick()
         panel.locator(".rlkit-reset").click()
-        heard(self.page)
-        self.page.until("['idle', 'done'].includes(document.querySelector('.rlkit-panel').dataset.rlkitState)", 120_000)
+        heard(self.page, i)
+        self.page.until(f"['idle', 'done'].includes({THIS.format(i)}.dataset.rlkitState)", 120_000)
 
 
-def heard(page, timeout: float = 180_000) -> None:
-    """Wait until the kernel has answered: an answer to a Pin comes after all that was asked before."""
-    status = page.panel().locator(".rlkit-status")
-    page.page.evaluate("document.querySelector('.rlkit-panel .rlkit-status').textContent = '?'")
-    page.panel().locator(".rlkit-copy").click()
-    page.until("/^Cop(y|ied)/.test(document.querySelector('.rlkit-panel .rlkit-status').textContent)"
-               " || document.querySelector('.rlkit-panel').dataset.rlkitState === 'error'", timeout)
-    assert status.inner_text()
+def heard(page, i: int, timeout: float = 180_000) -> None:
+    """Wait until the kernel has answered panel i: its answer to a Copy comes after all that was asked before."""
+    this, status = THIS.format(i), f"{THIS.format(i)}.querySelector('.rlkit-status')"
+    page.page.evaluate(f"{status}.textContent = '?'")
+    page.panel(i).locator(".rlkit-copy").click()
+    page.until(f"/^Cop(y|ied)/.test({status}.textContent) || {this}.dataset.rlkitState === 'error'", timeout)
 
 
 def gauge(page, cell: int) -> dict:
-    """{threads, pid, held, rss, heap, nodes}: what lives in the kernel, and its and the page's memory after collection.
+    """{threads, pid, held, rss, heap, nodes, chosen}: what lives in the kernel, and its and the page's memory after
+    collection.
 
-    held: the kernel's resident memory with the free blocks that its allocator holds, rss: without.
+    held: the kernel's resident memory with the free blocks that its allocator holds, rss: without.  chosen: how often
+    a cell has become the active one since the first gauge.
     """
+    page.page.evaluate(COUNT)
     path = page.lab.notebooks / "gauge.json"
     path.unlink(missing_ok=True)
     page.run_cell(cell)
@@ -139,7 +148,7 @@ def gauge(page, cell: int) -> dict:
     cdp.detach()
     gc.collect()
     rss, heap, nodes = (statistics.median(r) for r in zip(*readings))
-    return dict(found, rss=rss, heap=heap, nodes=nodes)
+    return dict(found, rss=rss, heap=heap, nodes=nodes, chosen=page.page.evaluate("window.chosen"))
 
 
 class Line:

@@ -1,15 +1,17 @@
 """The panel under abuse, in a real browser: whatever is done to it, it stays alive, says what is wrong, and ends."""
 
+import os
 import re
 import time
 
 import psutil
 import pytest
-from monkey import BUSY, CHAPTERS, GAUGE, Line, Monkey, first_panel, gauge
+from monkey import BUSY, GAUGE, THIS, Line, Monkey, gauge
+from panels import CHAPTERS, panel_cells, shows_panel
 
 pytestmark = pytest.mark.browser
-STATE = "document.querySelector('.rlkit-panel').dataset.rlkitState"
-STEP = "Number(document.querySelector('.rlkit-panel').dataset.rlkitStep)"
+STATE = f"{THIS.format(0)}?.dataset.rlkitState"
+STEP = f"Number({THIS.format(0)}?.dataset.rlkitStep)"
 FLAT = 1.1  # memory afterwards, against memory after warming up
 TEN_MINUTES = 600
 PANEL = """
@@ -75,17 +77,17 @@ def left_alone(apart):
     return page, meter(page, kernel), time.monotonic()
 
 
-def no_dead_control(page) -> int:
-    """Each control changes what the kernel says; gives how many there are."""
-    panel = page.panel()
+def no_dead_control(page, i: int) -> int:
+    """Each control of panel i changes what the kernel says; gives how many there are."""
+    panel, status = page.panel(i), f"{THIS.format(i)}.querySelector('.rlkit-status')"
     if panel.locator(".rlkit-more").count() and not panel.locator(".rlkit-more[open]").count():
         panel.locator(".rlkit-more summary").click()
     fields = panel.locator(".rlkit-field")
-    for i in range(fields.count()):
-        field = fields.nth(i)
+    for k in range(fields.count()):
+        field = fields.nth(k)
         node = field.locator("input, select, [data-edge]").first
         node.scroll_into_view_if_needed()
-        page.page.evaluate("document.querySelector('.rlkit-panel .rlkit-status').textContent = '?'")
+        page.page.evaluate(f"{status}.textContent = '?'")
         kind = field.get_attribute("class")
         if "rlkit-slider" in kind:
             before = node.get_attribute("aria-valuetext")
@@ -100,66 +102,74 @@ def no_dead_control(page) -> int:
             node.press("Enter")
         else:
             node.click()
-        page.until("!['?', ''].includes(document.querySelector('.rlkit-panel .rlkit-status').textContent)", 180_000)
+        page.until(f"!['?', ''].includes({status}.textContent)", 180_000)
         field.locator("label").dblclick()  # put back: the next one starts from valid settings
     return fields.count()
 
 
-def run_runs_and_pause_pauses(page) -> None:
-    panel = page.panel()
-    if not panel.locator(".rlkit-run").count():
+def run_runs_and_pause_pauses(page, i: int = 0) -> None:
+    button, this = page.panel(i).locator(".rlkit-run"), THIS.format(i) + ".dataset"
+    if not button.count():
         return
-    panel.locator(".rlkit-run").click()
-    page.until(f"['running', 'done'].includes({STATE})", 180_000)
-    page.until(f"{STATE} === 'done' || {STEP} > 0", 180_000)
-    if panel.locator(".rlkit-run", has_text="Pause").count():
-        panel.locator(".rlkit-run").click()
-    page.until(f"['idle', 'done'].includes({STATE})", 180_000)
+    button.click()
+    page.until(f"{this}.rlkitState === 'done' || {this}.rlkitState === 'running' && {this}.rlkitStep > 0", 180_000)
+    if page.panel(i).locator(".rlkit-run", has_text="Pause").count():
+        button.click()
+    page.until(f"['idle', 'done'].includes({this}.rlkitState)", 180_000)
 
 
-def kept_by_lab(page, cell: int, runs: int = 4) -> dict:
-    """What the page keeps of each cell that is chosen and run, the panel standing still: Lab lets go of none."""
-    readings = []
-    for _ in range(runs + 1):
+def kept_by_lab(page, cell: int, times: int = 20) -> dict:
+    """What the page keeps of each cell that is chosen, the panels standing still: Lab lets go of none, of any kind."""
+    before = gauge(page, cell)
+    for _ in range(times):
         page.panel().locator(".rlkit-status").click()
-        readings.append(gauge(page, cell))
-    before, after = readings[0], readings[-1]
-    return {what: max(0, after[what] - before[what]) / runs for what in ("heap", "nodes")} | dict(rss=0)
+        page.cell(cell).locator(".jp-InputPrompt").first.click()
+    after = gauge(page, cell)
+    chosen = after["chosen"] - before["chosen"]
+    assert chosen >= 2 * times
+    return {what: max(0, after[what] - before[what]) / chosen for what in ("heap", "nodes")} | dict(rss=0)
 
 
 def monkey_on(lab, open_page, chapter: str, rounds: int, actions: int, seed: int, merit) -> None:
-    lab.notebook(f"monkey-{chapter}", *first_panel(chapter), BUSY.format(seconds=2), GAUGE)
+    """Pokes at the first panel of a chapter and all that are not heavy at once, in a notebook of the cells they need.
+
+    With ALL_PANELS=1 in the environment at the heavy ones too: twenty minutes more.
+    """
+    cells = panel_cells(CHAPTERS[chapter], heavy="ALL_PANELS" in os.environ)
+    panels, busy, gauge_ = sum(map(shows_panel, cells)), len(cells), len(cells) + 1
+    lab.notebook(f"monkey-{chapter}", *cells, BUSY.format(seconds=2), GAUGE)
     page = open_page(f"monkey-{chapter}")
     page.page.keyboard.press("Control+b")  # the file browser makes room
-    page.run_cell(0)
-    page.ready(timeout=180_000)
-    monkey, readings, runs = Monkey(page, seed), [], 0
+    for k in range(len(cells)):
+        page.run_cell(k)
+    for i in range(panels):
+        page.ready(i, timeout=180_000)
+    monkey, readings = Monkey(page, seed), []
     for _ in range(rounds):
         for k in range(actions):
             if k % 25 == 5:
-                page.run_cell(1)  # another cell runs meanwhile
-                runs += 1
+                page.run_cell(busy)  # another cell runs meanwhile
             monkey.act()
         monkey.calm()
-        readings.append(gauge(page, 2) | dict(runs=runs))
-        runs += 1
+        readings.append(gauge(page, gauge_))
     warm, last = readings[0], readings[-1]
-    by_lab = kept_by_lab(page, 2) if rounds > 1 else {}
-    merit[f"monkey, chapter {chapter[:2]}"] = dict(
-        actions=monkey.made, said=sorted(monkey.errors), threads=last["threads"],
+    by_lab = kept_by_lab(page, gauge_) if rounds > 1 else {}
+    merit[f"monkey, chapter {chapter[:2]}"] = found = dict(
+        panels=panels, actions=monkey.made, said=sorted(monkey.errors), threads=last["threads"],
         kernel_MB=[round(r["rss"] / 1e6) for r in readings], held_MB=[round(r["held"] / 1e6) for r in readings],
         page_MB=[round(r["heap"] / 1e6, 1) for r in readings],
-        nodes=[r["nodes"] for r in readings], cells_run=[r["runs"] for r in readings],
+        nodes=[r["nodes"] for r in readings], cells_chosen=[r["chosen"] for r in readings],
         kept_by_lab_of_each={k: round(v) for k, v in by_lab.items()})
     page.shot(f"monkey_{chapter[:2]}")
-    assert len(last["threads"]) == 1
+    assert len(last["threads"]) == panels
     assert all("Reset" in e or "Error" in e for e in monkey.errors)
     for what, own in by_lab.items():
-        assert last[what] - own * (last["runs"] - warm["runs"]) <= FLAT * warm[what], what
-    merit[f"monkey, chapter {chapter[:2]}"]["controls alive"] = no_dead_control(page)
+        assert last[what] - own * (last["chosen"] - warm["chosen"]) <= FLAT * warm[what], what
+    found["controls alive"] = [no_dead_control(page, i) for i in range(panels)]
     monkey.calm()
-    run_runs_and_pause_pauses(page)
-    assert page.panel().get_attribute("data-rlkit-error") == ""
+    for i in range(panels):
+        run_runs_and_pause_pauses(page, i)
+        assert page.panel(i).get_attribute("data-rlkit-error") == ""
     assert page.console == []
 
 

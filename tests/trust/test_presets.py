@@ -1,6 +1,5 @@
 """Presets of every panel of the course: each, taken up while each other one runs, shows what it shows when alone."""
 
-import ast
 import sys
 import time
 from dataclasses import replace
@@ -10,6 +9,7 @@ from pathlib import Path
 import networkx as nx
 import pytest
 from digest import digest
+from panels import CHAPTERS, HEAVY, panel_cells
 
 import notebooks
 from rlkit import live
@@ -17,38 +17,9 @@ from rlkit.config import needs_restart
 from rlkit.live.runs import Diverged
 from rlkit.live.spec import plain, spec
 
-CHAPTERS = [pytest.param(source, id=source.stem) for source in notebooks.sources()]
-HEAVY = {                                # panels whose pairs take long: each preset once; all 692 pairs, 12 minutes
-    "Three ways to draw a minibatch", "Promised and earned, exactly", "On the ice", "Ask for a return",
-    "Bold or cautious?", "Learned: whom to ask", "A language model runs out of curiosity",
-}
 DIVERGES = "No limit"                    # the preset that is there to be seen diverging
 LESSONS = 20                             # of a warm start here; its 600 take half a minute and show nothing more
 PATIENCE = 180                           # s for one answer of a panel
-
-
-def names(cell: str) -> tuple[set, set]:
-    """(names that a cell makes, names that it reads)."""
-    made, read = set(), set()
-    for node in ast.walk(ast.parse(cell)):
-        if isinstance(node, ast.Name):
-            (read if isinstance(node.ctx, ast.Load) else made).add(node.id)
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            made.add(node.name)
-        elif isinstance(node, ast.alias):
-            made.add((node.asname or node.name).split(".")[0])
-    return made, read
-
-
-def needed(cells: list[str]) -> list[str]:
-    """The cells that show a panel, and those that make what they use."""
-    kept, wanted = [], set()
-    for cell in reversed(cells):
-        made, read = names(cell)
-        if "live.Panel(" in cell or "live.Explorer(" in cell or made & wanted:
-            kept.append(cell)
-            wanted |= read
-    return kept[::-1]
 
 
 @pytest.fixture
@@ -64,7 +35,7 @@ def panels(monkeypatch):
             monkeypatch.setattr(kind, "__init__", recorded)
         monkeypatch.syspath_prepend(notebooks.NOTEBOOKS)
         space = {"__name__": "__main__"}
-        for cell in needed(notebooks.code_cells(chapter)):
+        for cell in panel_cells(chapter):
             exec(compile(cell, chapter, "exec"), space)
         return [p for p in made if len(p._driver.presets) > 1]
 
@@ -126,9 +97,9 @@ def takes_up(panel, name: str, cfg, alone: str) -> str | None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("chapter", CHAPTERS)
+@pytest.mark.parametrize("chapter", [pytest.param(source, id=name) for name, source in CHAPTERS.items()])
 def test_each_preset_taken_up_while_each_other_one_runs_shows_what_it_shows_alone(chapter, panels, capsys):
-    """A walk over each ordered pair once; of heavy panels a round over each preset."""
+    """A walk over each ordered pair once; of heavy panels a round over each preset (all 692 pairs take 12 minutes)."""
     wrong, pairs = [], 0
     for panel in panels(chapter):
         presets, began = panel._driver.presets, time.monotonic()
