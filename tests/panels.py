@@ -6,24 +6,17 @@ from pathlib import Path
 import notebooks
 
 CHAPTERS = {source.stem: source for source in notebooks.sources()}
-HEAVY = {                                # titles of panels that take seconds to a picture
-    "Three ways to draw a minibatch", "Promised and earned, exactly", "On the ice", "Ask for a return",
-    "Bold or cautious?", "Learned: whom to ask", "A language model runs out of curiosity",
-}
 
 
-def panel_cells(source: Path, heavy: bool = True) -> list[str]:
-    """The code cells of a chapter that show a panel, and those that make what they use.
-
-    heavy: whether heavy panels are wanted too; the first of a chapter always is.
-    """
+def panel_cells(source: Path, first: bool = False) -> list[str]:
+    """The code cells of a chapter that show a panel (first: the first panel), and those that make what they use."""
     cells = notebooks.code_cells(source)
-    first = next(cell for cell in cells if shows_panel(cell))
+    if first:
+        cells = cells[: next(i for i, cell in enumerate(cells) if shows_panel(cell)) + 1]
     kept, wanted = [], set()
     for cell in reversed(cells):
         made, read = _names(cell)
-        shows = shows_panel(cell) and (heavy or cell is first or not any(f'title="{t}"' in cell for t in HEAVY))
-        if shows or made & wanted:
+        if shows_panel(cell) or made & wanted:
             kept.append(cell)
             wanted |= read
     return kept[::-1]

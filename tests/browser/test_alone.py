@@ -3,7 +3,7 @@
 import psutil
 import pytest
 from conftest import Page
-from panels import CHAPTERS, panel_cells, shows_panel
+from panels import CHAPTERS, panel_cells
 
 pytestmark = pytest.mark.browser
 
@@ -15,9 +15,7 @@ def test_a_page_asks_nobody_but_its_own_server(lab, browser):
         context.on("request", lambda request: asked.add(request.url))
         page = Page(lab, context, 1300, 900)
         page.page.on("websocket", lambda socket: asked.add(socket.url))
-        cells = panel_cells(CHAPTERS[chapter])
-        first = next(i for i, cell in enumerate(cells) if shows_panel(cell))
-        name = lab.notebook(f"alone-{chapter}", "\n\n".join(cells[: first + 1]))
+        name = lab.notebook(f"alone-{chapter}", "\n\n".join(panel_cells(CHAPTERS[chapter], first=True)))
         page.open(name)
         page.run_cell(0)
         panel = page.ready(timeout=90_000)
