@@ -229,14 +229,15 @@ class Driver:
         """Make the restart that is owed. False where it was given up for what has come in since: it is still owed."""
         if not self._owed:
             return True
-        told, began, spoke = (self.status, self.tone), time.monotonic(), -math.inf
+        told, began = (self.status, self.tone), time.monotonic()
+        spoke = began
 
         def watch(words: str) -> None:
             nonlocal spoke
             now = time.monotonic()
             if self._stop or self._ahead and now > began + PATIENCE:
                 raise GivenUp
-            if now > max(began, spoke) + PATIENCE:
+            if now > spoke + PATIENCE:
                 spoke, self._preparing = now, True
                 self._say(f"Getting ready: {words}…")
                 self.show(**self._words())

@@ -26,7 +26,6 @@ function iconButton(name, text, title) {
   return button;
 }
 
-const UNHEARD = "Waiting for the cell or the update that is running…";
 const thin = (n) => (n < 1e4 ? String(Math.round(n)) : Math.round(n).toLocaleString("en").replace(/,/g, "\u202f"));
 const rate = (v) => (v >= 100 ? thin(Number(v.toPrecision(2))) : v.toPrecision(2));
 
@@ -50,10 +49,14 @@ function render({ model, el }) {
   function ask(what, more = {}) {
     seq += 1;
     model.send({ do: what, view, seq, ...more });
+    expect(700);
+    return seq;
+  }
+  /** So many milliseconds from now, say so if what was asked last is still unheard. */
+  function expect(ms) {
     clearTimeout(waiting);
     const mine = seq;
-    waiting = setTimeout(() => late(mine, UNHEARD), 700);
-    return seq;
+    waiting = setTimeout(() => late(mine, "Waiting for the cell or the update that is running…"), ms);
   }
   function late(mine, text) {
     if ((model.get("now")?.heard?.[view] ?? 0) >= mine) return;
@@ -176,11 +179,7 @@ function render({ model, el }) {
     root.dataset.rlkitStep = now.step;
     root.dataset.rlkitError = now.error;
     if (heard >= seq || now.error || now.preparing) tell(now.status, now.tone);
-    if (now.preparing) {
-      clearTimeout(waiting); // it is at work, and says so every moment
-      const mine = seq;
-      waiting = setTimeout(() => late(mine, UNHEARD), 5000);
-    }
+    if (now.preparing) expect(5000); // it is at work, and says so every moment
     trace.hidden = !now.trace;
     if (now.trace !== trace.lastChild.textContent) trace.lastChild.textContent = now.trace;
 

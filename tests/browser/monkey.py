@@ -118,6 +118,7 @@ def heard(page, i: int, timeout: float = 180_000) -> None:
     page.page.evaluate(f"{status}.textContent = '?'")
     page.panel(i).locator(".rlkit-copy").click()
     page.until(f"/^Cop(y|ied)/.test({status}.textContent) || {this}.dataset.rlkitState === 'error'", timeout)
+    assert page.panel(i).locator(".rlkit-status").inner_text()
 
 
 def gauge(page, cell: int) -> dict:

@@ -10,8 +10,8 @@ from monkey import BUSY, GAUGE, THIS, Line, Monkey, gauge
 from panels import CHAPTERS, panel_cells, shows_panel
 
 pytestmark = pytest.mark.browser
-STATE = f"{THIS.format(0)}?.dataset.rlkitState"
-STEP = f"Number({THIS.format(0)}?.dataset.rlkitStep)"
+STATE = f"{THIS.format(0)}.dataset.rlkitState"
+STEP = f"Number({THIS.format(0)}.dataset.rlkitStep)"
 FLAT = 1.1  # memory afterwards, against memory after warming up
 TEN_MINUTES = 600
 PANEL = """
